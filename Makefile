@@ -1,9 +1,9 @@
-# Everything goes through `make setup`: a .venv in the checkout, made once, and again when its inputs change.
+# Every target runs `make setup` first: it creates .venv in the checkout, and updates it when its inputs change.
 SHELL := /bin/bash
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.made
-# The first of these that runs, is new enough and can make an environment; or make setup PYTHON=/path/to/python.
+# The first of these that runs, is new enough and can create an environment; or make setup PYTHON=/path/to/python.
 GOOD := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 ifndef PYTHON
 PYTHON := $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; do \
@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 demo: setup
 	$(VENV)/bin/gesta demo $(ARGS)
 
-# Worker processes of one thread each use two cores better than one process of two threads.
+# Two worker processes with one thread each use two cores better than one process with two threads.
 test: setup
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal -m "not slow and not integration" $(ARGS)
 
@@ -51,23 +51,23 @@ format: setup
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-# Preparing, training and recognizing, as ratios in one run; the model is the one that comes with the package.
+# The speed of preprocessing, inference and training, with the model that comes with the package.
 bench: setup
 	$(VENV)/bin/gesta benchmark demo $(ARGS)
 
-# The release: sdist and wheel in dist/, and the wheel alone (no PyTorch) in a fresh environment: one prediction, its size.
+# The release: builds sdist and wheel in dist/, then tests the wheel without PyTorch in a fresh environment.
 base: setup
 	$(PY) tools/base_install.py
 
-# The pages of docs/ as a site in build/site, with a reference of the commands and of the Python API; fails at any warning.
+# Builds docs/ as a site in build/site, with references of the commands and the Python API. Fails on any warning.
 docs: setup
 	$(PY) -m tools.site
 
-# Damaged inputs against everything that reads (docs/robustness.md); those that fail are kept in runs/fuzz.
+# Feeds damaged inputs to all readers (docs/robustness.md); inputs that fail are kept in runs/fuzz.
 fuzz: setup
 	OMP_NUM_THREADS=1 $(PY) -m tools.fuzz --seconds $(SECONDS) --seed $(SEED) --out runs/fuzz $(ARGS)
 
-# Work killed, starved and disturbed at random moments, resumed and compared; a stopped drill counts on.
+# Kills and disturbs commands at random moments, resumes them and compares the results; resumable itself.
 drills: setup
 	OMP_NUM_THREADS=1 $(PY) -m tools.drills --count $(COUNT) --seed $(SEED) --out runs/drills $(ARGS)
 

@@ -1,8 +1,9 @@
-"""How many steps Adam with an L2 term needs until a weight that gets no gradient any more is below 2**-20.
+"""How many steps Adam with an L2 penalty needs to reduce a weight without gradients below 2**-20.
 
-The weight's gradients are drawn around zero with the given size for 1,000 steps, then they end: a dead unit. What is
-left is the L2 term, which Adam divides by the root of its second moment, and that forgets the old gradients slowly
-(beta2 = 0.999). Size 0 is a unit that was dead from the start. Standard library only:
+For 1,000 steps the weight's gradients are drawn from a normal distribution with mean zero and the given standard
+deviation; then they are zero: the unit is dead. Only the L2 penalty remains, which Adam divides by the root of its
+second moment; that forgets the old gradients slowly (beta2 = 0.999). Size 0: a unit that was dead from the start.
+Standard library only:
 
     python benchmarks/adam_dead_weights.py
 """
@@ -17,7 +18,7 @@ WEIGHT_DECAY, START, ALIVE, LIMIT = 1e-6, 0.03, 1000, 200_000
 
 
 def steps_to_vanish(learning_rate: float, gradient: float) -> int | None:
-    """Steps after the last gradient; None for more than LIMIT. The weight is 0.03 when the gradients end."""
+    """Steps after the last gradient, or None if more than LIMIT. The weight is about 0.03 when the gradients end."""
     rng = random.Random(0)
     weight, first, second = START, 0.0, 0.0
     for step in range(1, ALIVE + LIMIT + 1):
@@ -34,7 +35,7 @@ def steps_to_vanish(learning_rate: float, gradient: float) -> int | None:
 
 
 if __name__ == "__main__":
-    print("| size of the gradients before | steps at 0.001 | steps at 0.003 |")
+    print("| standard deviation of the gradients before | steps at learning rate 0.001 | steps at 0.003 |")
     print("|---|---|---|")
     for size in (0.0, 1e-5, 1e-4, 1e-3, 1e-2):
         print(f"| {size:g} | {steps_to_vanish(0.001, size):,} | {steps_to_vanish(0.003, size):,} |")

@@ -1,10 +1,10 @@
-"""Where PyTorch's bf16 gradients of a convolution's weights are wrong on this CPU, and whether gesta's rule knows it.
+"""Where PyTorch's bf16 gradients of convolution weights are wrong on this CPU, and whether gesta's rule covers them.
 
     python benchmarks/bf16_small_maps.py
 
-One line a convolution and size that is wrong (0.1 of the largest value off, or not finite), or that the rule computes
-in 32 bits though bf16 would do; at the end the counts. Each kernel runs in a process of its own: some write past their
-memory and end it.
+Prints a line for each convolution and size with a wrong gradient (off by 0.1 of the largest value, or not finite), or
+which the rule computes in fp32 although bf16 would be correct; then the counts. Each kernel runs in a separate
+process, because some write out of bounds and crash it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SPATIAL = ((2, 2), (4, 4), (8, 8))
 
 
 def wrong(convolution: nn.Module, maps: torch.Tensor) -> bool:
-    """Whether the gradient of the weights differs; memory is filled with nan first, so that what is not set shows."""
+    """Whether the gradient of the weights differs. Memory is filled with NaN first, to reveal unset values."""
     found = []
     for enabled in (False, True):
         torch.full((2_000_000,), torch.nan)
@@ -37,7 +37,7 @@ def wrong(convolution: nn.Module, maps: torch.Tensor) -> bool:
 
 
 def look(dimensions: int, side: int, stride: int, padding: int) -> None:
-    """Prints the sizes of one kernel, and at the end of each line what became of it."""
+    """Prints the result for each size of the feature maps of one kernel."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
     strides = (stride,) * 2 if dimensions == 2 else (stride, 1, 1)
@@ -62,7 +62,7 @@ def main() -> None:
             if not line.endswith("right"):
                 print(line)
         if ended.returncode:
-            print(f"{dimensions}D, kernel {kernel}: the process ended with {ended.returncode}")
+            print(f"{dimensions}D, kernel {kernel}: the process ended with exit code {ended.returncode}")
     print(dict(counts))
 
 

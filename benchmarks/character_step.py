@@ -1,10 +1,11 @@
-"""One character by the tutorial's network, 3 LSTM layers of 512 on 65 characters, on one core.
+"""Time to predict one character on one core, with the tutorial's network: 3 LSTM layers of 512 units, 65 characters.
 
     python benchmarks/character_step.py [--rounds 20]
 
-The exported step (OpenVINO: fp32, bf16, and weights in 8 bits) beside PyTorch in the same run: nn.LSTM with oneDNN and
-without, LSTMCell, and plain matrix products; and the time of reading the weights once at the measured bandwidth.
-All take turns for several rounds, and the best round of each counts, so that other load on the machine falls on none.
+Compares the exported step (OpenVINO: fp32, bf16, and 8-bit weights) with PyTorch in the same run: nn.LSTM with and
+without oneDNN, LSTMCell, and plain matrix products; also gives the time to read the weights once at the measured
+memory bandwidth. All take turns for several rounds and the best round of each counts, to reduce the effect of other
+load on the machine.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def by_cells(network: LanguageNet) -> Callable[[], Tensor]:
 
 
 def by_products(network: LanguageNet) -> Callable[[], Tensor]:
-    """A layer as one matrix [2048, 1024] times a vector: no library cell."""
+    """Each layer as one product of a matrix [2048, 1024] and a vector, without a library cell."""
     weights = [torch.cat([lstm.weight_ih_l0, lstm.weight_hh_l0], 1).contiguous() for lstm in network.recurrent]
     biases = [lstm.bias_ih_l0 + lstm.bias_hh_l0 for lstm in network.recurrent]
     states = [[torch.zeros(WIDTH), torch.zeros(WIDTH)] for _ in range(LAYERS)]
@@ -74,7 +75,7 @@ def by_lstm(network: LanguageNet, onednn: bool) -> Callable[[], Tensor]:
 
 
 def exported(network: LanguageNet, precision: str) -> Callable[[], np.ndarray]:
-    """As gesta.engines.openvino runs it: one core, the state fed back."""
+    """The exported step as gesta.engines.openvino runs it: on one core, with the state fed back."""
     (part,) = parts(None, network)  # type: ignore[arg-type]
     stored = precision == "8-bit weights"
     files = convert_openvino.convert_stored(part, "step") if stored else convert_openvino.convert(part, "step")
@@ -99,7 +100,7 @@ def exported(network: LanguageNet, precision: str) -> Callable[[], np.ndarray]:
 
 
 def seconds_to_read(size: int) -> float:
-    """Time to read so many bytes of a large array once, at the best of several sums."""
+    """Time to read `size` bytes of a large array once: the best of several sums."""
     held = torch.ones(READ_BYTES // 4)
     best = float("inf")
     for _ in range(5):
@@ -120,7 +121,7 @@ def main() -> None:
     network = LanguageNet(tokens=TOKENS, embedding=WIDTH, hidden=WIDTH, layers=LAYERS).eval()
     ways: dict[str, Callable[[], object]] = {
         "nn.LSTM, oneDNN": by_lstm(network, True),
-        "nn.LSTM, without": by_lstm(network, False),
+        "nn.LSTM, no oneDNN": by_lstm(network, False),
         "LSTMCell": by_cells(network),
         "matrix products": by_products(network),
         "exported, fp32": exported(network, "fp32"),
@@ -139,7 +140,7 @@ def main() -> None:
     reading = seconds_to_read(size)
     print(f"{host.text(host.describe())}\n{size:,} bytes of weights, read once in {1000 * reading:.2f} ms")
     for name, took in best.items():
-        print(f"{name:<24} {1000 * took:6.2f} ms  {1 / took:6.0f} characters/s  {took / reading:5.2f} times reading")
+        print(f"{name:<24} {1000 * took:6.2f} ms  {1 / took:6.0f} characters/s  {took / reading:5.2f} x reading time")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""`gesta data prepare` and `gesta features` with one Dask worker and with two on this computer: ratio, same bytes.
+"""Speed of `gesta data prepare` and `gesta features` with one and with two Dask workers on this computer.
 
     python benchmarks/cluster_speed.py FOLDER --clips 2000
 
-Recordings are generated once: `--distinct` of them, and copies, each with a comment of its own in its header, so that
-every file has another content and costs what a generated one costs. A worker has one thread for decoding and one for
-the network. "seconds": from the first piece of work to the last; "start_s": what a command takes beside that, which is
-its imports, the cluster's start and end, looking at the data and the index.
+Also checks that both give the same bytes. `--distinct` recordings are generated once and then copied; each copy has a
+different comment in its header, so that its content differs and it costs as much as a generated one. A worker has one
+thread for decoding and one for the network. "seconds": from the start of the first job to the end of the last;
+"start_s": the rest of the command's time, for imports, starting and stopping the cluster, listing the data, and the
+index.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--clips", type=int, default=2000)
-    parser.add_argument("--distinct", type=int, default=60, help="generated recordings, 15 a take")
+    parser.add_argument("--distinct", type=int, default=60, help="number of generated recordings, 15 per take")
     parser.add_argument("--size", default="160x120")
-    parser.add_argument("--length", type=int, default=40, help="frames of a recording, at most")
+    parser.add_argument("--length", type=int, default=40, help="maximum number of frames per recording")
     parser.add_argument("--only", choices=["make", "prepare", "features"])
     given = parser.parse_args()
     data = made(
@@ -56,7 +57,7 @@ def main() -> None:
 
 
 def made(data: Path, clips: int, length: int, generated: tuple[object, ...]) -> Path:
-    """Generated recordings and their copies, as index.csv names them."""
+    """Generates recordings and their copies, with an index.csv."""
     if (data / "index.csv").exists():
         return data
     source = data.with_name("generated")
@@ -76,7 +77,7 @@ def made(data: Path, clips: int, length: int, generated: tuple[object, ...]) -> 
 
 
 def copied(source: Path, path: Path, length: int, comment: str) -> None:
-    """The first packets in a new file with a comment."""
+    """Copies the first packets to a new file with a comment."""
     with av.open(str(source)) as old, av.open(str(path), "w") as new:
         new.metadata["comment"] = comment
         track = new.add_stream_from_template(old.streams.video[0])
@@ -87,7 +88,7 @@ def copied(source: Path, path: Path, length: int, comment: str) -> None:
 
 
 def measured(name: str, data: Path, out: Path, workers: int) -> dict[str, Any]:
-    """Runs the command on an empty folder: seconds, and `bytes`: a hash by file of what it left."""
+    """Runs the command in an empty folder; returns its times, and in `bytes` a hash of each file that it wrote."""
     shutil.rmtree(out, ignore_errors=True)
     os.environ["GESTA_CACHE"] = str(out / "cache")
     what = ("data", "prepare", data, "--recipe", "auto") if name == "prepare" else ("features", data, *FEATURES)
@@ -114,7 +115,7 @@ def measured(name: str, data: Path, out: Path, workers: int) -> dict[str, Any]:
 
 
 def results(folder: Path) -> dict[str, str]:
-    """A hash of each file that is not a record of the work."""
+    """Hash of each file, except records of the jobs."""
     paths = (path for path in folder.rglob("*") if path.is_file() and not record_of_work(path.relative_to(folder)))
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 

@@ -1,11 +1,11 @@
-"""UTD-MHAD's swipes, circles, wave and push as continuous recordings for the spotter of everyday gestures.
+"""Makes continuous recordings of UTD-MHAD's swipes, circles, wave and push, to test the model of everyday gestures.
 
     python benchmarks/everyday_utd.py UTD FOLDER --people 5,6              gestures with rests between them
-    python benchmarks/everyday_utd.py UTD FOLDER --people 5,6 --others     all 27 actions; the 21 others count as none
+    python benchmarks/everyday_utd.py UTD FOLDER --people 5,6 --others     all 27 actions; the other 21 count as none
     gesta evaluate BUNDLE FOLDER
 
-Each person's clips in random order, the last frame held and blended into the next clip's first (1 to 2.5 s). The
-images of the set are mirrored; here they are not, so that left and right are as in a camera's image.
+Joins each person's clips in random order: the last frame is held and blended into the first of the next clip (1 to
+2.5 s). The images of the data set are mirrored; here they are not, so that left and right are as in a camera image.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ LABELS = {
     "push": "push",
 }
 AWAY = 0.4
-"""Of the shoulders' distance: a hand so far from where it was at first is on its way."""
+"""Distance from its first position at which a hand counts as moving, relative to the width of the shoulders."""
 BLEND = 9
-"""Frames from one clip into the next."""
+"""Number of frames of the transition between two clips."""
 
 
 def moving(clip: np.ndarray, label: str) -> list[str]:
-    """The label from the first to the last frame in which a wrist is away from where it was at first, else none."""
+    """Labels of the frames: the gesture from the first to the last frame with a moved wrist, otherwise none."""
     wrists = clip[:, [JOINTS.index("left_wrist"), JOINTS.index("right_wrist")]]
     away = np.linalg.norm(wrists - wrists[0], axis=2).max(axis=1)
     frames = np.flatnonzero(away > AWAY * np.linalg.norm(clip[:, 0] - clip[:, 1], axis=1).mean())
@@ -43,7 +43,7 @@ def moving(clip: np.ndarray, label: str) -> list[str]:
 
 
 def recording(clips: list[tuple[np.ndarray, list[str]]], rng: np.random.Generator) -> tuple[np.ndarray, list[str]]:
-    """Clips T J 2 with the labels of their frames -> one recording with rests and a label for every frame."""
+    """Joins clips [T, J, 2] with labeled frames to one recording with rests and a label per frame."""
     points, labels = [clips[0][0][:1].repeat(FPS, axis=0)], [NONE] * FPS
     for index, (clip, those) in enumerate(clips):
         points.append(clip)
@@ -58,12 +58,12 @@ def recording(clips: list[tuple[np.ndarray, list[str]]], rng: np.random.Generato
 
 
 def main() -> None:
-    """The command of the module's first lines."""
+    """Runs the command described above."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("utd", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--people", required=True, help="5,6")
-    parser.add_argument("--others", action="store_true", help="the other 21 actions between the gestures, as none")
+    parser.add_argument("--people", required=True, help="numbers of the people, for example 5,6")
+    parser.add_argument("--others", action="store_true", help="add the other 21 actions, labeled none")
     given = parser.parse_args()
     camera = yaml.safe_load((given.utd / "camera.yaml").read_text())
     names = (given.utd / "joints.txt").read_text().split()

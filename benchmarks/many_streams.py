@@ -1,9 +1,9 @@
-"""Several `gesta live` at once on one file: resident memory a minute, then what each of them says at its end.
+"""Runs several `gesta live` at once on one file; prints the resident memory every minute, then the summary of each.
 
 python benchmarks/many_streams.py BUNDLE VIDEOS [--streams 8] [--minutes 10]
 
-The file is 640 x 480, 30 frames/s: the videos below VIDEOS in random order, enlarged, each standing still for 1.5 s at
-its end. It is read as fast as it was filmed, as a camera would be.
+The file has 640 x 480 pixels and 30 frames/s: the videos in VIDEOS in random order, enlarged, each frozen for 1.5 s at
+its end. It is read in real time, like a camera.
 """
 
 import argparse
@@ -24,7 +24,7 @@ SIZE, FPS, STILL = (640, 480), 30, 45
 
 
 def frames(folder: Path):
-    """RGB frames of all videos, again and again."""
+    """RGB frames of all videos, in an endless loop."""
     videos = sorted(path for path in folder.rglob("*") if is_video(path))
     random.Random(0).shuffle(videos)
     for video in itertools.cycle(videos):
@@ -48,7 +48,7 @@ def write(folder: Path, file: Path, seconds: int) -> None:
 
 def resident_mb(process: subprocess.Popen) -> int:
     lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("VmRSS")), 0)  # none once it ended
+    return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("VmRSS")), 0)  # none after its end
 
 
 def main(bundle: Path, videos: Path, streams: int, minutes: int) -> None:
@@ -62,7 +62,7 @@ def main(bundle: Path, videos: Path, streams: int, minutes: int) -> None:
             for _ in range(streams)
         ]
         for minute in range(1, minutes + 1):
-            time.sleep(57 if minute == minutes else 60)  # the last look is before they end
+            time.sleep(57 if minute == minutes else 60)  # measure for the last time before they end
             print(f"minute {minute}: {sum(map(resident_mb, live))} MB resident in {streams} processes", flush=True)
         for process in live:
             print(process.communicate()[1].strip().splitlines()[-1])

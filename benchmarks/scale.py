@@ -1,4 +1,4 @@
-"""What a clip costs on its way to training, in bytes and processor seconds of one core: the rates of docs/scale.md.
+"""Cost of preparing a clip for training, in bytes and processor seconds of one core: the rates in docs/scale.md.
 
 gesta data make isogd DATA --people 3 --classes 10 && python benchmarks/scale.py DATA
 """

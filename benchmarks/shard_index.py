@@ -1,8 +1,9 @@
-"""The index of a million packed clips: seconds and memory to read it, to divide the clips, to draw an epoch's order.
+"""Time and memory to read the index of a million packed clips, to split the clips, and to shuffle them for an epoch.
 
     python benchmarks/shard_index.py --clips 1000000
 
-Names are generated, and the shards are holes of their size: what is measured is the index, in a process of its own.
+Names are generated, and the shards are sparse files of the right size: only the index is measured, in a separate
+process.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ CLIP_BYTES, SHARD_BYTES, PEOPLE, CLASSES = 163_968, 2**30, 2_000, 400
 
 
 def generated(folder: Path, clips: int) -> None:
-    """Writes what `gesta data pack` would, but for the clips themselves."""
+    """Writes the output of `gesta data pack` without the clips themselves."""
     each = SHARD_BYTES // (CLIP_BYTES + 1536)
     files = []
     for number, first in enumerate(range(0, clips, each)):
@@ -40,7 +41,7 @@ def generated(folder: Path, clips: int) -> None:
 
 
 def index_of(first: int, count: int) -> ShardIndex:
-    """Of so many clips, each a recording of its own."""
+    """Index of `count` clips, each a separate recording."""
     numbers = range(first, first + count)
     names = [f"class_{n % CLASSES:03d}/person_{n // 500:04d}_take_{n:07d}.mp4" for n in numbers]
     offsets = [512 + i * (CLIP_BYTES + 1536) for i in range(count)]
@@ -68,7 +69,7 @@ def index_of(first: int, count: int) -> ShardIndex:
 
 
 def measured(folder: Path) -> dict[str, float]:
-    """In this process: what `gesta train` does with an index before it reads a clip."""
+    """Measures what `gesta train` does with an index before it reads a clip, in this process."""
     from gesta.sources.inputs import read_data, split_samples
 
     marks = [("start", time.process_time(), peak_bytes())]
@@ -101,7 +102,7 @@ class _Set:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has had (VmHWM)."""
+    """Peak memory of this process (VmHWM)."""
     text = Path("/proc/self/status").read_text(encoding="ascii")
     return 1024 * int(text.partition("VmHWM:")[2].split()[0])
 

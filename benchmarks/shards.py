@@ -1,9 +1,9 @@
-"""Preprocessed clips from shards against one file each, with the page cache dropped: clips/s, as training reads them.
+"""Reading speed of preprocessed clips from shards and from single files, with an empty page cache, as in training.
 
-    python benchmarks/shards.py --clips 2000 --out FOLDER     (as root: by /proc/sys/vm/drop_caches)
+    python benchmarks/shards.py --clips 2000 --out FOLDER     (as root, for /proc/sys/vm/drop_caches)
 
-Both sides read the same clips in the same random order, the batches of a training, through `ClipCache.load`. Without
-root the pages are given up by posix_fadvise; folders and inodes then stay in memory, which favors single files.
+Both variants read the same clips in the same random order and in batches, with `ClipCache.load`. Without root, pages
+are dropped with posix_fadvise; directories and inodes then stay in memory, which favors single files.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ SIZES = {
     "auto of depth and skeleton, 393 kB": 0.393,
     "auto of color, 25 frames/s, 602 kB": 0.602,
 }
-"""MB of a clip as recipes prepare generated data: medians (docs/shards.md)."""
+"""Median size in MB of clips that the recipes prepare from generated data (docs/shards.md)."""
 BATCH = 16
 
 
 def transform_of(megabytes: float) -> tuple[Transform, int]:
-    """A transform and how many of its frames have that size."""
+    """A transform, and the number of its frames that have this size."""
     transform = Transform(fps=10, streams=("body",), channels=("gray",), body="frame", size=64)
     return transform, max(1, round(megabytes * 1e6 / 64**2))
 
 
 def stored(folder: Path, clips: int, megabytes: float) -> tuple[list[Sample], list[Sample], Transform]:
-    """The same random clips as entries of the cache and in shards."""
+    """Stores the same random clips as cache entries and in shards."""
     transform, frames = transform_of(megabytes)
     source = folder / "source"
     source.mkdir(parents=True)
@@ -54,7 +54,7 @@ def stored(folder: Path, clips: int, megabytes: float) -> tuple[list[Sample], li
     noise = np.random.default_rng(0).integers(0, 256, (frames, 1, 64, 64, 1), np.uint8)
     for i in range(clips):
         path = source / f"{i:06d}.mkv"
-        path.write_bytes(str(i).encode())  # stands for a video: its content is the key
+        path.write_bytes(str(i).encode())  # stands in for a video: its content is the key
         samples.append(Sample(path.name, path.name, Resource(path), label="x"))
         entry = cache._entry(samples[-1], transform)
         entry.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def stored(folder: Path, clips: int, megabytes: float) -> tuple[list[Sample], li
 
 
 def drop(folder: Path) -> str:
-    """Gives up what the system keeps of these files; how."""
+    """Drops these files from the page cache; returns the method."""
     os.sync()
     try:
         Path("/proc/sys/vm/drop_caches").write_text("3", encoding="ascii")
@@ -82,10 +82,10 @@ def drop(folder: Path) -> str:
 
 
 def rate(samples: Sequence[Sample], transform: Transform, seed: int) -> float:
-    """Clips a second, as a training set takes them: copied out of the map or the read."""
+    """Clips per second, as read in training, including a copy of the pixels."""
     cache = ClipCache()
     for sample in samples:
-        cache.fingerprint(sample)  # known after the first epoch's listing
+        cache.fingerprint(sample)  # known after the first epoch
     drop(cache.root.parent)
     clips = ClipSet(samples, ["x"], transform, cache)
     batches = EpochBatches(clips, BATCH, shuffle=True, seed=seed)
@@ -100,7 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()), help="on the disk that is measured")
+    parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()), help="folder on the disk to measure")
     given = parser.parse_args()
     for name, megabytes in SIZES.items():
         folder = Path(tempfile.mkdtemp(dir=given.out))

@@ -1,8 +1,8 @@
-"""What share of a training's time is waiting for packed clips, with the page cache dropped before every epoch.
+"""Share of the training time spent waiting for packed clips, with the page cache dropped before every epoch.
 
     python benchmarks/shards_waiting.py SHARDS --epochs 3       (as root)
 
-No clip is kept in memory between epochs, so every one is read from the disk anew, as of a set larger than memory.
+No clip is kept in memory between epochs, so each is read from disk again, as in a data set larger than memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gesta.training.run import Run
 
 
 class Dropping(pl.Callback):
-    """An empty page cache before each epoch."""
+    """Empties the page cache before each epoch."""
 
     def on_train_epoch_start(self, *_: Any) -> None:
         os.sync()

@@ -1,8 +1,8 @@
-"""What the document's soft loss weighs: its gradient beside that of the labels' loss, by temperature and form.
+"""Gradient of the published soft loss relative to that of the label loss, by temperature and form of the loss.
 
-The student's and teacher's logits are drawn: normal, with `--spread` as standard deviation, the right class `--sure`
-higher for the teacher. Both losses have the weight of the document, alpha 0.5. Printed: the median over samples of
-|d soft / d logits| / |d hard / d logits|.
+The logits of student and teacher are random and normal; those of the student have the standard deviation `--spread`,
+and the teacher's for the correct class are higher by `--sure`. Both losses have the same weight, as published
+(alpha 0.5). Prints the median over samples of |d soft / d logits| / |d hard / d logits|.
 
     python benchmarks/soft_loss_gradient.py
 """
@@ -36,8 +36,8 @@ def ratio(loss: str, temperature: float, spread: float, sure: float, classes: in
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--spread", type=float, default=2.0, help="of the student's logits")
-    parser.add_argument("--sure", type=float, default=8.0, help="how much higher the teacher's right class is")
+    parser.add_argument("--spread", type=float, default=2.0, help="standard deviation of the student's logits")
+    parser.add_argument("--sure", type=float, default=8.0, help="added to the teacher's logit of the correct class")
     given = parser.parse_args()
     for loss in ("mse", "kl"):
         for temperature in (1.0, 2.0, 4.0, 8.0):

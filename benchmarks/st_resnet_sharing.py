@@ -1,7 +1,7 @@
-"""Spatio-temporal ResNet, overlapping sequences at every frame: frames computed once against every sequence by itself.
+"""Speed of a spatio-temporal ResNet on overlapping sequences, with the features of shared frames computed only once.
 
-Runs in the project's own environment: `.venv/bin/python benchmarks/st_resnet_sharing.py`. Times are processor seconds
-of one thread, so that other work on the machine counts little.
+Runs in gesta's environment: `.venv/bin/python benchmarks/st_resnet_sharing.py`. Times are processor seconds of one
+thread, so that other load on the machine has little effect.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gesta.models.st_resnet import StResNet, st_resnet
 
 
 def seconds(network: StResNet, clip: torch.Tensor, shared: bool, repeats: int) -> float:
-    """The best of some repeats."""
+    """The shortest time of several repeats."""
     run = network.forward_sequences if shared else network.forward_naive
     best = float("inf")
     for _ in range(repeats):
@@ -41,8 +41,8 @@ def main() -> None:
         sequences = given.frames - network.context + 1
         most = network.context * sequences / given.frames
         print(
-            f"context {context:8s} shared {shared:.3f} s, by itself {naive:.3f} s, "
-            f"{naive / shared:.2f} times ({most:.2f} times the frames)",
+            f"context {context:8s} shared {shared:.3f} s, separate {naive:.3f} s, "
+            f"{naive / shared:.2f} times faster (frames computed: {most:.2f} times as many)",
             flush=True,
         )
 

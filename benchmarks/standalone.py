@@ -1,4 +1,4 @@
-"""How often `run.py` of an export with its preprocessing gives the label that `gesta predict` gives.
+"""How often `run.py`, exported with preprocessing, gives the same label as `gesta predict`.
 
 gesta export BUNDLE --to onnx --with-preprocessing --out DIR
 python benchmarks/standalone.py DIR VIDEOS [VIDEOS ...]
@@ -26,8 +26,8 @@ def main(exported: Path, folders: list[Path]) -> None:
         found = program.predict(alone, program.read(str(video), alone.notes["color"] == "1"))[-1][1]
         same += int(found.argmax() == expected.argmax())
         differences.append(float(np.abs(found - expected).max()))
-        print(f"\r{same} same of {number}, in all {len(videos)}", end="", file=sys.stderr)
-    print(f"\nsame label on {same} of {len(videos)} videos ({same / len(videos):.1%}); difference of a probability:")
+        print(f"\r{number} of {len(videos)} videos, {same} with the same label", end="", file=sys.stderr)
+    print(f"\nsame label on {same} of {len(videos)} videos ({same / len(videos):.1%}); differences of probabilities:")
     print(f"largest {max(differences):.3f}, 95 % below {np.quantile(differences, 0.95):.4f}", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""How far the joints of `run.py` of an exported hand pose model lie from gesta's, on the same depth images.
+"""Differences between the joints from `run.py` of an exported hand pose model and from gesta, on the same images.
 
 gesta export BUNDLE --to onnx --with-preprocessing --out DIR
 python benchmarks/standalone_hands.py DIR DATA
@@ -27,7 +27,7 @@ def main(exported: Path, data: Path) -> None:
         expected = model.predict_images(depth, None, lens).joints_mm
         found, _ = alone.find(depth, (lens.fx, lens.fy, lens.cx, lens.cy))
         apart.append(np.linalg.norm(found - expected, axis=1).max())
-    print(f"{len(apart)} images, the hand's center found by each: a joint differs by {max(apart):.2g} mm at most")
+    print(f"{len(apart)} images, each program finds the hand itself: joints differ by at most {max(apart):.2g} mm")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""gesta's image networks against torchvision's with the same random weights; see README.md for the environment.
+"""Compares gesta's image networks with torchvision's, with the same random weights. Environment: see README.md.
 
-Prints a line for each network and ends with exit code 1 if a name or an output differs.
+Prints a line for each network; the exit code is 1 if a name or an output differs.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import sys
 import torch
 from torch import Tensor, library, nn
 
-# torchvision's wheel is built for CUDA; beside a CPU torch its own operators are missing, and it will not be imported
-# unless these two are declared. The networks compared here use none of them.
+# torchvision's wheel is built for CUDA. With a CPU build of torch its operators are missing, and the import fails
+# unless these two are declared. The networks compared here do not use them.
 for operator in ("nms", "qnms"):
     library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 import torchvision.models as theirs  # noqa: E402
@@ -32,7 +32,7 @@ IMAGES = 2
 
 
 def randomized(name: str) -> nn.Module:
-    """torchvision's network with random weights and random batch statistics, as after a training."""
+    """torchvision's network with random weights and random batch statistics, as after training."""
     torch.manual_seed(0)
     more = {"transform_input": True, "aux_logits": True, "init_weights": True} if "inception" in name else {}
     network = THEIRS[name](weights=None, **more)
@@ -45,13 +45,13 @@ def randomized(name: str) -> nn.Module:
 
 
 def normalized(images: Tensor) -> Tensor:
-    """As torchvision's users do: [0, 1], then ImageNet's mean and deviation."""
+    """Normalizes as usual for torchvision: to [0, 1], then by ImageNet's mean and deviation."""
     mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     return (images / 255 - mean.reshape(1, 3, 1, 1)) / deviation.reshape(1, 3, 1, 1)
 
 
 def heads(network: nn.Module, name: str, images: Tensor, ours: bool) -> list[Tensor]:
-    """What the auxiliary heads say, by watching what goes into the modules behind the ones they hang on."""
+    """Outputs of the auxiliary heads, computed with hooks on the modules that they are attached to."""
     places = {"inception_v1": {"inception4a": "aux1", "inception4d": "aux2"}, "inception_v3": {"Mixed_6e": "AuxLogits"}}
     found: dict[str, Tensor] = {}
     hooks = [
@@ -78,7 +78,7 @@ def compare(name: str) -> float:
         pairs = [(own(images), reference(normalized(images)))]
         pairs += zip(heads(own, name, images, True), heads(reference, name, images, False), strict=True)
     for mine, _ in pairs:
-        assert mine.std() > 0, "the outputs say nothing"
+        assert mine.std() > 0, "all outputs are equal"
     return max(float((mine - other).abs().max() / other.abs().max()) for mine, other in pairs)
 
 

@@ -1,11 +1,11 @@
-"""Static mode against landmarks that another implementation of the same networks found in the same frames.
+"""Compares static mode with landmarks from another implementation of the same networks, on the same frames.
 
     python benchmarks/tracker_accuracy.py KNOWN.json CLIPS [--only clip.mp4]
 
 KNOWN.json: clip -> size [W, H] and frames: {frame, hands: [{handedness, points [21][2]}], pose: [33][u, v, ...] or
-null}, pixels; `handedness` as in a mirrored picture. CLIPS: folder with the clips. For each clip: the median difference
-of hands in pixels at a width of 320, of poses in percent of the person's height, and the share of frames in which the
-same hands and the same person are found.
+null}, in pixels; `handedness` as in a mirrored image. CLIPS: folder with the clips. Prints for each clip the median
+difference of hands in pixels at a width of 320, of poses in percent of the person's height, and the share of frames in
+which the same hands and the same person are found.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from gesta.schema import Resource
 from gesta.trackers import Landmarks, Tracker
 
 WIDTH = 320
-FAR = 0.5  # of a hand's size: a hand farther away is another hand
+FAR = 0.5  # relative to the size of the hand: one farther away is another hand
 MIRRORED = {"Left": "right", "Right": "left"}
 
 
 def track_frames(clip: Path, numbers: list[int], tracker: Tracker) -> dict[int, Landmarks]:
-    """What the tracker finds in these frames of a clip."""
+    """The tracker's landmarks in these frames of a clip."""
     wanted = set(numbers)
     frames = iter_frames(Resource(clip), "rgb", lambda index, _: index in wanted)
     return {i: tracker.step(rgb, time_s) for i, (time_s, rgb) in enumerate(frames) if rgb is not None}
 
 
 def compare_clip(known: dict[str, Any], found: dict[int, Landmarks]) -> dict[str, float | int]:
-    """Differences and shares of one clip; nan where it has no hand or no person."""
+    """Differences and shares of one clip; NaN if it has no hand or no person."""
     scale = WIDTH / known["size"][0]
     hand_px: list[float] = []
     pose_percent: list[float] = []
@@ -81,7 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("known", type=Path)
     parser.add_argument("clips", type=Path)
-    parser.add_argument("--only", help="one clip")
+    parser.add_argument("--only", help="name of one clip")
     arguments = parser.parse_args()
     known = json.loads(arguments.known.read_text(encoding="utf-8"))
     tracker = Tracker("both", static=True)

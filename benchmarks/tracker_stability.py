@@ -1,13 +1,13 @@
-"""Tracking mode on real clips, beside static mode on the same frames: jitter, delay, lost and swapped hands.
+"""Compares tracking mode with static mode on the same frames: jitter, delay, lost and swapped hands.
 
     python benchmarks/tracker_stability.py CLIP... [--crossing]
 
-For each clip, hands and pose: `frames`; `found` by static mode; `lost`: found by static mode and not by tracking;
-`bridged`: the other way round; `tracks`: how many different hands or people tracking saw; `swaps`: a hand changed its
-number or its side from one frame to the next; `other_side`: left where static mode says right, or the other way round;
-`jitter_px` and `jitter_static_px`: median length of the second difference of the landmarks at a width of 320;
-`away_px`: median distance between both modes (delay and noise). `--crossing` makes two hands of each clip: the picture
-beside its mirror image, both sliding over each other and back.
+For each clip, hands and pose: `frames`; `found` by static mode; `lost`: found by static mode but not by tracking;
+`bridged`: the opposite; `tracks`: number of different hands or people in tracking; `swaps`: how often a hand changed
+its number or side from one frame to the next; `other_side`: how often the modes disagree about the side; `jitter_px`
+and `jitter_static_px`: median length of the second difference of the landmarks at a width of 320; `away_px`: median
+distance between both modes (delay and noise). `--crossing` makes two hands from each clip: the image and its mirror
+image slide over each other and back.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from gesta.schema import Resource
 from gesta.trackers import Landmarks, Tracker
 
 WIDTH = 320
-NEAR = 0.5  # of a hand's size
+NEAR = 0.5  # relative to the size of the hand
 Found = list[tuple[int, str, np.ndarray]]  # number, side, points
 
 
 def crossing(frames: Iterator[tuple[float, np.ndarray]]) -> Iterator[tuple[float, np.ndarray]]:
-    """Each frame and its mirror image change places, the frame in front, and back: 4 s at 30 frames a second."""
+    """Each frame and its mirror image swap places, the frame in front, and return: 4 s at 30 frames per second."""
     for index, (time_s, rgb) in enumerate(frames):
         height, width = rgb.shape[:2]
         shift = round((1 - abs(1 - index / 60 % 2)) * width)
@@ -50,7 +50,7 @@ def person(landmarks: Landmarks) -> Found:
 
 
 def nearest(points: np.ndarray, others: Found) -> tuple[int, str, np.ndarray] | None:
-    """The one of `others` that is on the same hand; None if there is none."""
+    """The one of `others` on the same hand, or None."""
     reach = NEAR * np.ptp(points, axis=0).max()
     near = [(float(np.linalg.norm(other[2] - points, axis=1).mean()), other) for other in others]
     distance, best = min(near, key=lambda pair: pair[0], default=(np.inf, None))
@@ -58,7 +58,7 @@ def nearest(points: np.ndarray, others: Found) -> tuple[int, str, np.ndarray] | 
 
 
 def measure(static: list[Found], tracked: list[Found], scale: float) -> dict[str, Any]:
-    """The figures of one clip, from what both modes found in each of its frames."""
+    """The measures of one clip, from the results of both modes in each frame."""
     pairs = [(s, nearest(s[2], t)) for frame, t in zip(static, tracked, strict=True) for s in frame]
     backward = [nearest(t[2], s) for s, frame in zip(static, tracked, strict=True) for t in frame]
     away = [np.linalg.norm(s[2] - t[2], axis=1) for s, t in pairs if t is not None]
@@ -77,7 +77,7 @@ def measure(static: list[Found], tracked: list[Found], scale: float) -> dict[str
 
 
 def swaps(frames: list[Found]) -> int:
-    """How often the nearest hand in the next frame has another number or side, while both numbers go on."""
+    """How often the nearest hand in the next frame has a different number or side."""
     count = 0
     for before, after in pairwise(frames):
         for number, side, points in before:
@@ -87,7 +87,7 @@ def swaps(frames: list[Found]) -> int:
 
 
 def jitter(frames: list[Found], scale: float) -> float | None:
-    """Median length of the second difference of the landmarks, following each hand to the nearest in the next frame."""
+    """Median length of the second difference of the landmarks; a hand is matched to the nearest in the next frame."""
     lengths = []
     for first, second, third in zip(frames, frames[1:], frames[2:], strict=False):
         for _, _, points in first:

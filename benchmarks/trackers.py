@@ -1,14 +1,14 @@
-"""Speed of the trackers against the mediapipe package, on one core, in one run.
+"""Compares the speed of the trackers with the mediapipe package, on one core, in one run.
 
     python benchmarks/trackers.py OTHER_PYTHON HANDS_CLIP POSE_CLIP [--frames 120] [--rounds 5]
 
-OTHER_PYTHON: of an environment of its own with mediapipe 0.10.21 (`python3.11 -m venv ENV; ENV/bin/pip install
-mediapipe==0.10.21`). Both sides get the same frames, decoded and resized to 640 x 480 before; both processes are bound
-to the same core and take turns, a block of frames each, so that a busy machine slows both alike. A line for each of
-hands lite, hands full, pose, both: frames a second of both sides, their ratio (median over the rounds; of wall time and
-of processor time, which a busy machine disturbs less), the least milliseconds of processor time a frame, and the share
-of our time inside each network. HANDS_CLIP (hands, both) should show one hand, POSE_CLIP a person.
-`--max-hands`: how many hands both sides look for; with 2 and one in view, the other is searched for as well.
+OTHER_PYTHON: Python of a separate environment with mediapipe 0.10.21 (`python3.11 -m venv ENV; ENV/bin/pip install
+mediapipe==0.10.21`). Both sides get the same frames, decoded and resized to 640 x 480 in advance. Both processes run on
+the same core and take turns with blocks of frames, so that other load slows both equally. Prints a line for each of
+hands lite, hands full, pose, both: frames per second of both sides, their ratio (median over the rounds, of wall time
+and of processor time, which other load affects less), the minimum processor time per frame in milliseconds, and the
+share of gesta's time inside each network. HANDS_CLIP (hands, both) should show one hand, POSE_CLIP a person.
+`--max-hands`: number of hands that both sides look for; with 2 and one in view, they keep searching for the other.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def ours(case: str, max_hands: int) -> tuple[Step, list[Any]]:
 
 
 def theirs(case: str, max_hands: int) -> tuple[Step, list[Any]]:
-    import mediapipe  # the other environment's
+    import mediapipe  # from the other environment
 
     solutions, parts = mediapipe.solutions, []
     if case != "pose":
@@ -53,10 +53,10 @@ def theirs(case: str, max_hands: int) -> tuple[Step, list[Any]]:
 
 
 def serve(side: str, case: str, frames_file: str, max_hands: str) -> None:
-    """A process of one side: for each line on stdin (rounds), one block of frames; writes seconds as JSON lines."""
+    """Process of one side: for each line on stdin (a round), runs a block of frames and prints its times as JSON."""
     frames = np.load(frames_file, mmap_mode="r")
     out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no result
+    os.dup2(2, 1)  # keeps output of libraries out of the results
     step, networks = (ours if side == "ours" else theirs)(case, int(max_hands))
     clock = 0
     for line in sys.stdin:
@@ -91,7 +91,7 @@ def decoded(clip: Path, count: int) -> np.ndarray:
 
 
 def race(case: str, frames_file: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Both sides in turn, block by block."""
+    """Runs both sides in turn, block by block."""
     sides = {}
     for side, python in (("ours", sys.executable), ("theirs", options.other_python)):
         command = [python, __file__, "--serve", side, case, frames_file, str(options.max_hands)]
@@ -112,7 +112,7 @@ def ask(process: Any, frames: int) -> dict[str, Any]:
     process.stdin.flush()
     line = process.stdout.readline()
     if not line:
-        raise SystemExit(f"{' '.join(process.args)} ended: run it by hand with a number on stdin to see why")
+        raise SystemExit(f"{' '.join(process.args)} ended. To see why, run it by hand with a number on stdin.")
     return dict(json.loads(line))
 
 
@@ -147,7 +147,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=120)
     parser.add_argument("--max-hands", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--core", type=int, help="the core to use; the last one when left out")
+    parser.add_argument("--core", type=int, help="core to use (default: the last one)")
     parser.add_argument("--case", choices=CASES, action="append")
     arguments = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))

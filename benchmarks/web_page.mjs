@@ -1,4 +1,4 @@
-/** The modules of an exported page in Node, one core: a line of JSON for each clip on stdin, one with its answers out. */
+/** Runs the modules of an exported page in Node on one core: per clip one line of JSON on stdin, one with results on stdout. */
 
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";

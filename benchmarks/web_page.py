@@ -1,11 +1,11 @@
-"""How often an exported page gives gesta's label, and how fast: its modules in Node on onnxruntime-web, one core.
+"""How often an exported page gives the same label as gesta, and how fast: its modules in Node, on one core.
 
 gesta export BUNDLE --to onnx --out ONNX
 gesta export ONNX --to web --out PAGE
 python benchmarks/web_page.py ONNX PAGE FOLDER [FOLDER ...] [--count 200] [--width 640]
 
-FOLDER: videos, of which both sides get the same RGB frames (depth: 16 mm a level of gray), or skeletons (.npy, T J D,
-30 frames a second). Beside it: the label that gesta gives for the video file, whose gray it takes from the luma.
+FOLDER: videos, from which both sides get the same RGB frames (depth: 16 mm per gray level), or skeletons (.npy,
+[T, J, D], 30 frames per second). Also compares with gesta's label for the video file, where gray is taken from luma.
 """
 
 import argparse
@@ -29,14 +29,14 @@ SKELETON_FPS = 30
 
 
 class Page:
-    """The page's modules in a Node of their own."""
+    """The page's modules in a Node process."""
 
     def __init__(self, folder: Path) -> None:
         words = ["node", str(RUNNER), str(folder)]
         self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def answers(self, frames: np.ndarray, times: list[float]) -> tuple[np.ndarray, float]:
-        """Probabilities [K, N] after each chunk, and the processor's seconds that all took."""
+        """Probabilities [K, N] after each chunk, and the total processor time in seconds."""
         with tempfile.NamedTemporaryFile() as held:
             held.write(frames.tobytes())
             held.flush()
@@ -49,7 +49,7 @@ class Page:
 
 
 def pictures(path: Path) -> tuple[np.ndarray, list[float]]:
-    """RGB frames [T, H, W, 3] and their times; or skeletons float32 [T, J, D]."""
+    """RGB frames [T, H, W, 3], or skeletons float32 [T, J, D], and their times."""
     if path.suffix == ".npy":
         skeletons = np.load(path).astype(np.float32)
         return skeletons, [i / SKELETON_FPS for i in range(len(skeletons))]
@@ -65,7 +65,7 @@ def pictures(path: Path) -> tuple[np.ndarray, list[float]]:
 
 
 def followed(model, frames: np.ndarray, times: list[float]) -> np.ndarray:
-    """gesta's own probabilities [K, N] for the same frames."""
+    """gesta's probabilities [K, N] for the same frames."""
     stream, given = model.open_stream(), "joints" if frames.dtype == np.float32 else "color"
     pushed = (stream.push(Frame(s, **{given: frame})) for frame, s in zip(frames, times, strict=True))
     found = [answer for answers in pushed for answer in answers] + stream.finish()
@@ -73,7 +73,7 @@ def followed(model, frames: np.ndarray, times: list[float]) -> np.ndarray:
 
 
 def clips(folders: list[Path], count: int) -> Iterator[Path]:
-    """At most `count` files, as many of each folder as there are, in order."""
+    """The first `count` videos and skeletons of the folders, in order."""
     files = [
         path for folder in folders for path in sorted(folder.rglob("*")) if is_video(path) or path.suffix == ".npy"
     ]
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("page", type=Path)
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--width", type=int, help="scale pictures to this width, as a camera has it")
+    parser.add_argument("--width", type=int, help="scale images to this width, such as that of a camera")
     given = parser.parse_args()
     model, page = gesta.load(given.bundle, engine="onnxruntime", threads=1), Page(given.page)
     rows, seconds, seen = [], 0.0, 0
@@ -108,15 +108,15 @@ def main() -> None:
             }
         )
         seconds, seen = seconds + took, seen + len(times)
-        print(f"\r{sum(row['same'] for row in rows)} same of {len(rows)}", end="", file=sys.stderr, flush=True)
+        print(f"\r{len(rows)} clips, {sum(row['same'] for row in rows)} same", end="", file=sys.stderr, flush=True)
     differences, files = [row["difference"] for row in rows], [r["as_file"] for r in rows if r["as_file"] is not None]
     same = sum(row["same"] for row in rows)
     print(f"\nsame label on {same} of {len(rows)} clips ({same / len(rows):.1%})")
     largest, most = max(differences), np.quantile(differences, 0.95)
-    print(f"difference of a probability, all chunks: largest {largest:.2g}, 95 % below {most:.2g}")
+    print(f"differences of probabilities over all chunks: largest {largest:.2g}, 95 % below {most:.2g}")
     if files:
-        print(f"label of the video file (gray from luma) on {sum(files)} of {len(files)}")
-    print(f"{seen / seconds:.0f} frames a second of one core, over {seen} frames", flush=True)
+        print(f"same label as for the video file (gray from luma) on {sum(files)} of {len(files)}")
+    print(f"{seen / seconds:.0f} frames per second on one core, over {seen} frames", flush=True)
 
 
 if __name__ == "__main__":

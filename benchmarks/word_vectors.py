@@ -1,11 +1,11 @@
-"""Word vectors beside gensim's, on the same text with the same settings.
+"""Compares word vectors with those of gensim, on the same text with the same settings.
 
     python benchmarks/word_vectors.py TEXT... --tests FOLDER [--seeds 5] [--method skip_gram]
 
-TEXT: files with a sentence a line, or a folder of captions. FOLDER holds wordsim353.tsv, simlex999.txt and
-questions-words.txt. For each seed: the mean loss of a prediction over the same windows and negatives, Spearman's
-correlation on WordSim-353 and SimLex-999, analogies, words a second on one thread; of vectors as they start, too.
-gensim is no dependency of gesta: pip install gensim.
+TEXT: files with one sentence per line, or a folder of captions. FOLDER contains wordsim353.tsv, simlex999.txt and
+questions-words.txt. Prints for each seed: the mean loss per prediction over the same windows and negatives, Spearman's
+correlation on WordSim-353 and SimLex-999, analogies, and words per second on one thread; also for the initial vectors.
+gensim is not a dependency of gesta: pip install gensim.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def main() -> None:
     texts = [text[text != vocabulary.unknown] for text in encoded]
     settings = VectorSettings(method=options.method, batch=options.batch)
     tokens = sum(map(len, texts)) * settings.epochs
-    print(f"{len(texts)} sentences, {tokens // settings.epochs} words of {len(vocabulary)}, {settings}")
+    print(f"{len(texts)} sentences, {tokens // settings.epochs} words, vocabulary of {len(vocabulary)}, {settings}")
     found: dict[str, list[list[float]]] = {}
     for seed in range(options.seeds):
         for name in ("start", "gesta", "gensim"):

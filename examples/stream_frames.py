@@ -1,7 +1,7 @@
-"""Follow a camera, or a video as if it came from one: frames go in, every few of them a prediction comes out.
+"""Recognize gestures in a live stream from a camera, or from a video: frames go in, a prediction every few frames.
 
 python examples/stream_frames.py 0                            the first camera, until Ctrl-C
-python examples/stream_frames.py video.mp4 runs/mine/bundle   a file, with a model of your own
+python examples/stream_frames.py video.mp4 runs/mine/bundle   a file, with your own model
 """
 
 import sys
@@ -29,7 +29,7 @@ def main(source, bundle="demo"):
     for image, time_s in frames(source):
         for found in stream.push(image, time_s):
             print(f"{found.time_s:.1f} s  {found.label}  {found.confidence:.2f}")
-    for found in stream.finish():  # the frames that were left over
+    for found in stream.finish():  # the remaining frames
         print(f"{found.time_s:.1f} s  {found.label}  {found.confidence:.2f}")
 
 

@@ -1,8 +1,8 @@
-"""Train on a folder of videos, measure, and predict a new video.
+"""Train a model on a folder of videos, evaluate it, and recognize the gesture in a new video.
 
     python examples/train_and_predict.py my_gestures new_video.mp4
 
-my_gestures holds a folder for each gesture, named after it, with its videos inside.
+my_gestures contains one folder for each gesture, named after it, with its videos.
 """
 
 import sys
@@ -11,9 +11,9 @@ import gesta
 
 
 def main(data, video, out="runs/example", **changes):
-    run = gesta.train(data, out=out, **changes)  # changes of the recipe, such as **{"training.epochs": 20}
+    run = gesta.train(data, out=out, **changes)  # changes: settings of the recipe, such as **{"training.epochs": 20}
 
-    measured = gesta.evaluate(run.bundle, data)  # on people, or else videos, that were not trained on
+    measured = gesta.evaluate(run.bundle, data)  # on people (or videos, if unknown) not used in training
     print(f"accuracy {measured.metrics['accuracy']:.2f} on {measured.metrics['n']} videos")
 
     model = gesta.load(run.bundle)

@@ -1,4 +1,4 @@
-"""The drills notice what is lost, doubled or other than undisturbed, and run end to end."""
+"""The drills detect what is lost, duplicated or different, and run end to end."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ def test_what_is_wrong_is_counted_and_kept(tmp_path: Path) -> None:
     tally.compare(Result({"a": "1", "b": "other"}), expected, interrupted=False)
     again = Tally.read(tmp_path / "cache.json")
     assert (again.compared, again.lost, again.doubled, again.unequal) == (4, 1, 2, 1) and not again.good
-    assert "4 disturbed, 4 ended and compared (1 of them were interrupted): 1 lost, 2 doubled, 1 unequal" in again.line(
-        "cache"
-    )
+    told = "4 disturbances, 4 finished and compared (1 of them interrupted): 1 lost, 2 duplicated, 1 different"
+    assert told in again.line("cache")
 
 
 @pytest.mark.slow
@@ -37,4 +36,4 @@ def test_killed_filling_of_the_cache(tmp_path: Path) -> None:
         [sys.executable, *words], cwd=root, env=os.environ, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "cache: 2 disturbed" in done.stdout and "0 lost, 0 doubled, 0 unequal" in done.stdout
+    assert "cache: 2 disturbances" in done.stdout and "0 lost, 0 duplicated, 0 different" in done.stdout

@@ -1,7 +1,7 @@
-"""Does what is released run a model? `make base` builds the sdist and, from it, the wheel into `dist/`, installs the
-wheel alone into a fresh environment, and predicts there.
+"""Tests the release: `make base` builds the sdist and, from it, the wheel in `dist/`, installs the wheel without extras
+in a fresh environment, and runs a model there.
 
-Prints one JSON document; ends with an error if PyTorch is there, a command fails or the size is over the limit.
+Prints one JSON document; fails if PyTorch is installed, a command fails or the size is over the limit.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ def main() -> None:
         found = check(Path(scratch))
     print(json.dumps(found, indent=1))
     if found["not_wanted"]:
-        sys.exit(f"the base install brings {', '.join(found['not_wanted'])}")
+        sys.exit(f"the base install contains {', '.join(found['not_wanted'])}")
     if found["site_packages_mb"] > LIMIT_MB:
         sys.exit(f"the base install takes {found['site_packages_mb']} MB, more than {LIMIT_MB} MB")
 
 
 def check(scratch: Path) -> dict[str, Any]:
-    """Installs the wheel and runs the package's own model."""
+    """Installs the wheel and runs the packaged model."""
     wheel = build(scratch)
     home = scratch / "venv"
     venv.create(home, with_pip=True)
@@ -75,7 +75,7 @@ def check(scratch: Path) -> dict[str, Any]:
 
 
 def build(scratch: Path) -> Path:
-    """The wheel in dist/, made from the sdist beside it, of a copy of the source: no build folder stays behind."""
+    """Builds sdist and wheel in dist/ from a copy of the source, so that no build folder is left; returns the wheel."""
     source = scratch / "source"
     source.mkdir()
     for name in SOURCES:
@@ -89,7 +89,7 @@ def build(scratch: Path) -> Path:
 
 
 def run(scratch: Path, *command: str) -> str:
-    """What a command printed, run outside the checkout so that none of it is imported. Ends the check if it fails."""
+    """Runs a command outside the checkout, to import nothing from it; returns its output. Exits if it fails."""
     done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
@@ -97,7 +97,7 @@ def run(scratch: Path, *command: str) -> str:
 
 
 def megabytes(folder: Path) -> int:
-    """Bytes of all files, in millions: with pip and compiled Python files, as a user gets them."""
+    """Size of all files in MB, including pip and compiled Python files."""
     return round(sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6)
 
 

@@ -1,10 +1,10 @@
-"""Damaged inputs against everything that reads: no traceback, no hang, no crash, little memory.
+"""Fuzzing: feeds damaged inputs to all readers; there must be no traceback, hang, crash or high memory use.
 
     python -m tools.fuzz --seconds 600 --seed 1          (or: make fuzz SECONDS=600)
-    python -m tools.fuzz --again video:1:4711             one input once more, with its traceback
+    python -m tools.fuzz --again video:1:4711             repeat one input, with its traceback
 
-Input NUMBER of a target is drawn from (seed, target, number) alone. What failed before is kept in fuzz_kept.txt and
-tried first. Right is a result or a GestaError; failures are listed and their input is kept in --out.
+Each input depends only on seed, target and number. Inputs that failed in the past are listed in fuzz_kept.txt and tried
+first. Correct outcomes are a result or a GestaError; failures are listed, and their inputs are kept in --out.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WORKERS = 2
 
 @dataclass(frozen=True)
 class Case:
-    """One input; `str` is what --again takes."""
+    """One input; `str` gives the value for --again."""
 
     target: str
     seed: int
@@ -53,7 +53,7 @@ class Case:
 
 @dataclass
 class Report:
-    """Inputs tried by target, answers, failures (case, reason), the slowest input and the greatest memory."""
+    """Number of inputs by target and by outcome, failures (case, reason), the slowest input and the peak memory."""
 
     inputs: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
@@ -74,7 +74,7 @@ class Report:
 
 
 def cases(seed: int) -> Iterator[Case]:
-    """The kept ones, then the targets in turn without end."""
+    """The kept inputs, then all targets in turn, endlessly."""
     from tools.fuzz_targets import TARGETS
 
     lines = KEPT.read_text(encoding="utf-8").splitlines() if KEPT.exists() else []
@@ -86,7 +86,7 @@ def cases(seed: int) -> Iterator[Case]:
 
 
 def attempt(case: Case, root: Path) -> str:
-    """Makes the input in an empty folder and looks at it: "read", "refused", or a traceback."""
+    """Creates the input in an empty folder and reads it; returns "read", "refused", or a traceback."""
     from gesta.schema import GestaError
     from tools.fuzz_targets import TARGETS
 
@@ -102,11 +102,11 @@ def attempt(case: Case, root: Path) -> str:
 
 
 def work(pipe: Connection, root: str) -> None:
-    """In a process of its own: tries what comes, and answers (answer, seconds, peak MB)."""
+    """Runs in a separate process: tries the inputs it receives, and returns (answer, seconds, peak MB) for each."""
     from tools.fuzz_targets import BASES
 
     sys.stderr = open("/dev/null", "w")  # noqa: SIM115, PTH123
-    pipe.send(len(BASES.zip) + len(BASES.bundle))  # made here, not in the time of the first input
+    pipe.send(len(BASES.zip) + len(BASES.bundle))  # create them now, outside the time of the first input
     while (case := pipe.recv()) is not None:
         folder = Path(root)
         shutil.rmtree(folder, ignore_errors=True)
@@ -117,7 +117,7 @@ def work(pipe: Connection, root: str) -> None:
 
 
 def peak_mb() -> int:
-    """The most memory that this process has had; unlike getrusage's not that of the one that started it."""
+    """Peak memory of this process; that of getrusage would include the process that started it."""
     status = Path("/proc/self/status")
     if status.exists():
         return int(status.read_text().split("VmHWM:")[1].split()[0]) // 1024
@@ -125,7 +125,7 @@ def peak_mb() -> int:
 
 
 class Worker:
-    """A process, the input that it has, and since when."""
+    """A process, its current input, and when it got it."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.case, self.since = root, None, 0.0
@@ -137,21 +137,21 @@ class Worker:
         self.process = context.Process(target=work, args=(other, str(self.root)), daemon=True)
         self.process.start()
         other.close()
-        self.pipe.recv()  # it is ready
+        self.pipe.recv()  # wait until it is ready
 
     def give(self, case: Case) -> None:
         self.case, self.since = case, time.monotonic()
         self.pipe.send(case)
 
     def poll(self) -> tuple[str, float, int] | None:
-        """The answer, or None while there is none; a process that died or hangs is replaced."""
+        """The answer, or None if there is none yet; a process that died or hangs is replaced."""
         seconds = time.monotonic() - self.since
         with suppress(EOFError, OSError):
             if self.pipe.poll(0.01):
                 found: tuple[str, float, int] = self.pipe.recv()
                 if found[2] > MOST_MB:
                     self._end()
-                    return f"the process took {found[2]} MB", found[1], found[2]
+                    return f"the process used {found[2]} MB", found[1], found[2]
                 return found
             if self.process.is_alive() and seconds < HANG_S:
                 return None
@@ -170,7 +170,7 @@ class Worker:
 
 
 def run(seconds: float, seed: int, most: int | None = None, out: Path | None = None, workers: int = WORKERS) -> Report:
-    """Tries inputs for so long, or so many."""
+    """Tries inputs for some seconds, or at most `most` of them."""
     report, todo = Report(), cases(seed)
     end = time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as folder:
@@ -207,10 +207,10 @@ def _note(report: Report, worker: Worker, found: tuple[str, float, int], out: Pa
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--inputs", type=int, help="so many, if the time is enough")
+    parser.add_argument("--inputs", type=int, help="maximum number of inputs")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="folder for the inputs that failed")
-    parser.add_argument("--again", type=Case.parse, help="TARGET:SEED:NUMBER, in this process")
+    parser.add_argument("--out", type=Path, help="folder for inputs that fail")
+    parser.add_argument("--again", type=Case.parse, help="repeat the input TARGET:SEED:NUMBER in this process")
     asked = parser.parse_args()
     if asked.again is not None:
         folder = Path(tempfile.mkdtemp(prefix="fuzz-"))

@@ -1,4 +1,4 @@
-"""Healthy small inputs, which the fuzzer then damages: videos of many kinds, arrays, tables, archives, a bundle."""
+"""Small valid inputs for the fuzzer to damage: videos of many kinds, arrays, tables, archives, a bundle."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ INDEX = (
 
 
 def video(path: Path) -> bytes:
-    """A video of the kind that its name says."""
+    """A video in the format given by its name."""
     codec, pixels = VIDEOS[path.name]
     rng = np.random.default_rng(0)
     with av.open(str(path), "w") as container:
@@ -51,7 +51,7 @@ def video(path: Path) -> bytes:
 
 
 def npy() -> bytes:
-    """A skeleton T 20 3 in meters."""
+    """A skeleton [T, 20, 3] in meters."""
     stream = io.BytesIO()
     np.save(stream, np.ones((FRAMES, 20, 3), np.float32))
     return stream.getvalue()
@@ -106,6 +106,6 @@ def bundle_zip(files: dict[str, bytes]) -> bytes:
 
 
 def document(files: dict[str, bytes]) -> dict[str, object]:
-    """The manifest of a bundle as a document."""
+    """The manifest of a bundle as a dictionary."""
     found: dict[str, object] = json.loads(files["manifest.json"])
     return found

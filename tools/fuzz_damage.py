@@ -1,4 +1,4 @@
-"""Ways to damage bytes, text, names and JSON; all of them drawn from one generator, so that a seed repeats them."""
+"""Ways to damage bytes, text, names and JSON; all use one random generator, so that a seed reproduces them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def pick(rng: Rng, choices: Any) -> Any:
 
 
 def damage_bytes(rng: Rng, data: bytes, other: bytes = b"") -> bytes:
-    """One to eight small changes; sometimes a cut, or a piece of another file."""
+    """Makes one to eight small changes; sometimes truncates the data or appends part of another file."""
     found = bytearray(data)
     for _ in range(int(rng.integers(1, 9))):
         pick(rng, BYTE_WAYS)(rng, found)
@@ -74,7 +74,7 @@ def _flip(rng: Rng, data: bytearray) -> None:
 
 
 def _number(rng: Rng, data: bytearray) -> None:
-    """An extreme number of 1 to 8 bytes, mostly near the beginning, where headers are."""
+    """Writes an extreme number of 1 to 8 bytes, mostly near the start, where headers are."""
     size = int(pick(rng, (1, 2, 4, 8)))
     reach = min(len(data), 200) if rng.random() < 0.6 else len(data)
     at = int(rng.integers(reach + 1))
@@ -122,7 +122,7 @@ BYTE_WAYS: tuple[Callable[[Rng, bytearray], None], ...] = (
 
 
 def damage_table(rng: Rng, text: str) -> bytes:
-    """Cells, rows, separators, line ends and the encoding of a csv."""
+    """Changes cells, rows, separators, line ends and the encoding of a csv."""
     rows = [line.split(",") for line in text.splitlines()]
     for _ in range(int(rng.integers(1, 6))):
         row = pick(rng, rows)
@@ -144,7 +144,7 @@ def damage_table(rng: Rng, text: str) -> bytes:
 
 
 def damage_json(rng: Rng, document: dict[str, Any]) -> bytes:
-    """Values of a document replaced, removed or added somewhere in it."""
+    """Replaces, removes or adds values anywhere in a document."""
     found = json.loads(json.dumps(document))
     for _ in range(int(rng.integers(1, 4))):
         place: Any = found
@@ -167,7 +167,7 @@ def damage_json(rng: Rng, document: dict[str, Any]) -> bytes:
 
 
 def npy_with_any_header(rng: Rng, body: bytes) -> bytes:
-    """A .npy whose header states anything."""
+    """A .npy with an arbitrary header."""
     descr = pick(
         rng, ("'<f4'", "'>f8'", "'|O'", "'<U9'", "'<c8'", "'|b1'", "[('a', '<f4')]", "'<M8[s]'", "'|V0'", "5", "'é'")
     )

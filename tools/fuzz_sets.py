@@ -1,4 +1,4 @@
-"""Damaged sets of known layouts: lists and tables of recordings, and hands with their depth images."""
+"""Damaged data sets in known layouts: lists and tables of recordings, and hands with depth images."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ Files = dict[str, bytes]
 
 
 def lists(rng: Rng, root: Path) -> None:
-    """UCF-101, IsoGD, signs, or a ChaLearn folder, with damaged text files: read and inspected."""
+    """Reads and inspects UCF-101, IsoGD, signs, or a ChaLearn folder with damaged text files."""
     _put(rng, root, pick(rng, LISTS)())
     inspect(catalog.read(root)).to_json()
 
 
 def hands(rng: Rng, root: Path) -> None:
-    """ICVL, MSRA, NYU, or a folder of depth images, with any file damaged: read and inspected."""
+    """Reads and inspects ICVL, MSRA, NYU, or a folder of depth images with damaged files."""
     _put(rng, root, pick(rng, HANDS)())
     inspect_hands(hand_catalog.read(root)).to_json()
 
 
 def _put(rng: Rng, root: Path, files: Files) -> None:
-    """Damages one file of a set, sometimes two; most often one of the tables."""
+    """Damages one or two files of a data set, mostly tables."""
     tables = [name for name in files if name.endswith((".txt", ".csv", ".yaml", ".mat"))]
     chosen = {pick(rng, tables if rng.random() < 0.8 else list(files)) for _ in range(int(rng.integers(1, 3)))}
     for name, content in files.items():

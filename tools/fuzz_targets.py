@@ -1,4 +1,4 @@
-"""What the fuzzer tries: each target writes one damaged input into a folder and looks at it as the commands do."""
+"""Targets of the fuzzer: each writes one damaged input to a folder and reads it like the commands."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ FOLDERS = (
 
 @dataclass(frozen=True)
 class Bases:
-    """The healthy inputs, made once a process."""
+    """The valid inputs, created once per process."""
 
     @cached_property
     def videos(self) -> dict[str, bytes]:
@@ -81,7 +81,7 @@ def put(root: Path, name: str, content: bytes) -> None:
 
 
 def video(rng: Rng, root: Path) -> None:
-    """A damaged video: probed, its times read, decoded in each way."""
+    """Probes a damaged video, reads its times, and decodes it in all ways."""
     name, other = pick(rng, list(BASES.videos)), pick(rng, list(BASES.videos))
     put(root, name, damage_bytes(rng, BASES.videos[name], BASES.videos[other]))
     resource = Resource(root / name)
@@ -95,7 +95,7 @@ def video(rng: Rng, root: Path) -> None:
 
 
 def table(rng: Rng, root: Path) -> None:
-    """An index.csv that a spreadsheet or a stranger wrote, beside empty videos: read, and written again."""
+    """Reads an index.csv as a spreadsheet or a stranger might write it, next to empty videos, and writes it again."""
     for name in ("a.mp4", "b.avi", "c d.mkv"):
         put(root, name, b"")
     put(root, "s.npy", NPY)
@@ -111,7 +111,7 @@ def table(rng: Rng, root: Path) -> None:
 
 
 def tree(rng: Rng, root: Path) -> None:
-    """Folders and files of any names, some of them no files at all: read and inspected."""
+    """Reads and inspects folders and files with arbitrary names, some of which are not regular files."""
     for _ in range(int(rng.integers(1, 12))):
         levels = [_name(rng) for _ in range(int(rng.integers(0, 4)))]
         ending = pick(rng, (".mp4", ".mp4", ".avi", ".gif", ".zip", ".csv", "", ".png", "_color.mp4", "_data.csv"))
@@ -128,7 +128,7 @@ def tree(rng: Rng, root: Path) -> None:
             else:
                 path.write_bytes(pick(rng, (b"", b"1,2,3\n", BASES.videos["h264.mp4"], BASES.zip)))
         except (OSError, ValueError):
-            continue  # a name that the file system does not take
+            continue  # a name that the file system does not allow
     inspect(catalog.read(root)).to_json()
 
 
@@ -139,7 +139,7 @@ def _name(rng: Rng) -> str:
 
 
 def skeleton(rng: Rng, root: Path) -> None:
-    """A damaged skeleton, as .npy and as csv."""
+    """Reads a damaged skeleton in a .npy or csv file."""
     kind = pick(rng, ("csv", "csv", "npy", "header"))
     if kind == "csv":
         text = CSV.decode()
@@ -155,7 +155,7 @@ def skeleton(rng: Rng, root: Path) -> None:
 
 
 def archive(rng: Rng, root: Path) -> None:
-    """A damaged zip of a recording, alone or beside class folders: inspected."""
+    """Inspects a damaged zip of a recording, alone or next to class folders."""
     put(root, "Sample0001.zip", damage_bytes(rng, BASES.zip))
     if rng.random() < 0.5:
         put(root, "wave/a.mp4", BASES.videos["h264.mp4"])
@@ -163,7 +163,7 @@ def archive(rng: Rng, root: Path) -> None:
 
 
 def bundle(rng: Rng, root: Path) -> None:
-    """A bundle with a damaged manifest, weights or zip: opened, its weights loaded, its card written."""
+    """Opens a bundle with a damaged manifest, weights or zip, loads its weights and writes its card."""
     files = dict(BASES.bundle)
     way = int(rng.integers(4))
     if way == 0:
@@ -189,7 +189,7 @@ def bundle(rng: Rng, root: Path) -> None:
 
 
 def tried(what: Callable[[], object]) -> None:
-    """Does it; a GestaError is an answer, and the next way is tried."""
+    """Calls the function; a GestaError is a valid outcome, and the next call follows."""
     from gesta.schema import GestaError
 
     try:

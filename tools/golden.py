@@ -1,13 +1,13 @@
-"""Golden outputs: what every command answers for every kind of model, taken before a refactor and compared after it.
+"""Golden outputs: the results of every command for every kind of model, recorded before a refactoring, compared after.
 
     python tools/golden.py take DIR [--src PATH] [--only SECTION ...] [--renames] [--scratch DIR]
     python tools/golden.py compare OLD NEW [--learn] [--tolerance 1e-4] [--strict]
 
-`take` runs the commands of golden_steps.yaml with the gesta of PATH, each in a process of its own in a scratch folder,
-and writes DIR/SECTION/STEP.json: the exit code, the JSON on stdout, the first line of a refusal, and the manifests and
-file hashes of what the step wrote; times, paths, dates and the machine are masked. `--renames` spells the commands by
-RENAMES, for a PATH after it. `compare` lists what differs, having applied RENAMES to OLD; what two takes of one state
-do not agree in is learned by `compare OLD AGAIN --learn`, kept in OLD/volatile.json, and left out from then on.
+`take` runs the commands in golden_steps.yaml with the gesta in PATH, each in a separate process in a scratch folder,
+and writes DIR/SECTION/STEP.json: the exit code, the JSON on stdout, the first line of an error, and the manifests and
+file hashes that the step wrote. Times, paths, dates and the machine are masked. `--renames` applies RENAMES to the
+commands, for a PATH after the renaming. `compare` applies RENAMES to OLD and lists the differences. `compare OLD AGAIN
+--learn`, with two takes of the same state, stores what varies between runs in OLD/volatile.json, to be ignored later.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ ROOT = HERE.parent
 TIMEOUT_S = 600
 FIXED = {"COLUMNS": "1000", "NO_COLOR": "1", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 HEAVY = ("torch", "lightning", "openvino", "onnxruntime", "cv2", "av", "matplotlib.pyplot", "scipy.stats", "optuna")
-"""Imported once for all steps."""
+"""Packages that are imported once for all steps."""
 
 _TABLE = yaml.safe_load((HERE / "golden_meant.yaml").read_text(encoding="utf-8"))
 RENAMES: dict[str, dict[str, str | None]] = _TABLE["renames"]
-"""Former name -> name of today, by kind of name."""
+"""Old name -> new name, by kind of name."""
 MEANT: dict[str, str] = _TABLE["meant"]
-"""Pattern of SECTION/STEP/PATH -> why the answer is another one on purpose; `compare` shows it uncounted."""
+"""Pattern of SECTION/STEP/PATH -> reason for an intended difference, which `compare` shows but does not count."""
 
 MASKED_KEYS = re.compile(
     r"(seconds|minutes|hours|created|date|machine|machines|versions?|gesta|latency|latencies|speed|rates?_per|host|cpu"
@@ -54,7 +54,7 @@ MASKED_TEXT = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(\+\d\d:\d\d|Z)?"), "<date>"),
     (re.compile(r"\b\d+(\.\d+)? ?(ms|s|min|h|minutes?|seconds?|hours?)\b(?! of)"), "<time>"),
     (re.compile(r"events\.out\.tfevents\.\S+"), "<events>"),
-    (re.compile(r"\b[0-9a-f]{16}\b"), "<key>"),  # of a job: its module's name is in it
+    (re.compile(r"\b[0-9a-f]{16}\b"), "<key>"),  # key of a job, which depends on the name of its module
 )
 HASHED = {".json", ".csv", ".safetensors", ".yaml", ".xml", ".bin", ".onnx", ".npz", ".npy", ".txt"}
 
@@ -63,7 +63,7 @@ HASHED = {".json", ".csv", ".safetensors", ".yaml", ".xml", ".bin", ".onnx", ".n
 
 
 def take(folder: Path, src: Path, only: list[str], rename: bool, scratch: Path) -> None:
-    """Runs the steps of the sections and writes what they answered; prints the seconds of each."""
+    """Runs the steps of the sections and writes their results; prints the duration of each."""
     table = yaml.safe_load((HERE / "golden_steps.yaml").read_text(encoding="utf-8"))
     short = table.pop("short")
     added = _TABLE["added"] if rename else {}
@@ -87,7 +87,7 @@ def take(folder: Path, src: Path, only: list[str], rename: bool, scratch: Path) 
 
 
 def run_step(words: list[str], scratch: Path, src: Path) -> dict[str, Any]:
-    """One command in `scratch`: its exit code, answers, refusal, and what it wrote, masked; `took`: CPU seconds."""
+    """Runs a command in `scratch`; returns its exit code, output, error and files, masked. `took`: CPU seconds."""
     before = stamps(scratch)
     out, err = scratch / ".stdout", scratch / ".stderr"
     code, took = forked(words, scratch, out, err)
@@ -104,7 +104,7 @@ def run_step(words: list[str], scratch: Path, src: Path) -> dict[str, Any]:
 
 
 def forked(words: list[str], folder: Path, out: Path, err: Path) -> tuple[int, float]:
-    """(exit code, CPU seconds) of `gesta words` in a fork of this process, which has the heavy packages already."""
+    """Runs `gesta words` in a fork of this process, which has imported HEAVY; returns (exit code, CPU seconds)."""
     child = os.fork()
     if not child:
         os.setsid()
@@ -147,7 +147,7 @@ def stamps(folder: Path) -> dict[Path, tuple[int, int]]:
 
 
 def documents(out: str) -> Any:
-    """The JSON document of stdout, or those of its lines; the lines themselves where it is none."""
+    """The JSON document on stdout, or one per line; the lines themselves if they are not JSON."""
     lines = [line for line in out.splitlines() if line.strip()]
     try:
         found = [json.loads(line) for line in lines]
@@ -157,7 +157,7 @@ def documents(out: str) -> Any:
 
 
 def content(path: Path) -> Any:
-    """What is compared of a file: a document or table whole, of others that are comparable the hash."""
+    """The part of a file to compare: the content of a document or table, or the hash if it is reproducible."""
     if path.suffix == ".json" and path.stat().st_size < 200_000:
         return json.loads(path.read_text(encoding="utf-8"))
     if path.suffix == ".csv" and path.stat().st_size < 200_000:
@@ -174,13 +174,13 @@ def number(text: Any) -> Any:
 
 
 def first_line(err: str) -> str:
-    """The line that says what is wrong: the first that begins with Error, else the last."""
+    """The error message: the first line that starts with Error, otherwise the last line."""
     lines = [line.strip(" │") for line in err.splitlines() if line.strip(" │╭─╮╰╯")]
     return next((line for line in lines if line.startswith("Error")), lines[-1] if lines else "")
 
 
 def masked(value: Any, scratch: Path, src: Path, whole: bool = False) -> Any:
-    """`value` without what another run or another folder changes; `whole`: nothing but its keys."""
+    """`value` without what varies between runs and folders. `whole`: mask all values and keep only the keys."""
     if isinstance(value, Mapping):
         return {
             masked_text(key, scratch, src): masked(item, scratch, src, whole or bool(MASKED_KEYS.fullmatch(key)))
@@ -205,19 +205,19 @@ def masked_text(text: str, scratch: Path, src: Path) -> str:
 
 
 def compare(old: Path, new: Path, learn: bool, tolerance: float, strict: bool) -> int:
-    """Prints every difference by step and path; the number that counts. `learn`: keeps them as volatile instead."""
+    """Prints every difference with step and path; returns how many count. `learn`: stores them as volatile instead."""
     kept = old / "volatile.json"
     volatile = set(json.loads(kept.read_text(encoding="utf-8"))) if kept.is_file() else set()
     found, said = [], []
     for file in sorted(old.glob("*/*.json")):
         step = str(file.relative_to(old).with_suffix(""))
         if not (new / file.parent.name).is_dir():
-            continue  # a section that was not taken
+            continue  # a section that was not run
         if not (new / file.relative_to(old)).is_file():
             (said if reason_of(step) else found).append((step, "", reason_of(step) or "the step is not in NEW"))
             continue
         read = [json.loads((at / file.relative_to(old)).read_text(encoding="utf-8")) for at in (old, new)]
-        was, now = (renamed(masked(document, HERE, HERE)) for document in read)  # masks may have grown since
+        was, now = (renamed(masked(document, HERE, HERE)) for document in read)  # there may be more masks now
         for path, what in differences(was, now, tolerance):
             if path.startswith(("/took", "/command")) or f"{step}{path}" in volatile:
                 continue
@@ -226,27 +226,27 @@ def compare(old: Path, new: Path, learn: bool, tolerance: float, strict: bool) -
             (said if quiet else found).append((step, path, f"{what} ({reason})" if reason else what))
     if learn:
         kept.write_text(json.dumps(sorted(volatile | {step + path for step, path, _ in found + said}), indent=1) + "\n")
-        print(f"{len(found) + len(said)} differences are volatile from now on: {kept}")
+        print(f"{len(found) + len(said)} differences are ignored from now on: {kept}")
         return 0
     for title, items in (("differs", found), ("not counted", said)):
         for step, path, what in items:
             print(f"{title}: {step}{path}: {what}")
-    print(f"{len(found)} differences, and {len(said)} that are not counted: wording of refusals, or meant")
+    print(f"{len(found)} differences, and {len(said)} not counted: wording of errors, or intended")
     return len(found)
 
 
 def reason_of(place: str) -> str | None:
-    """Why what stands there is another one on purpose."""
+    """The reason for an intended difference at this place, or None."""
     return next((why for pattern, why in MEANT.items() if re.match(pattern, place)), None)
 
 
 def differences(was: Any, now: Any, tolerance: float, path: str = "") -> Iterator[tuple[str, str]]:
-    """(path, what) of each place where two documents differ; floats by a relative tolerance."""
+    """Yields (path, difference) for each place where two documents differ; floats with a relative tolerance."""
     if isinstance(was, dict) and isinstance(now, dict):
         for key in [*was, *(key for key in now if key not in was)]:
             at = f"{path}/{key}"
             if key not in now:
-                yield at, f"is gone; was {brief(was[key])}"
+                yield at, f"is missing; was {brief(was[key])}"
             elif key not in was:
                 yield at, f"is new: {brief(now[key])}"
             else:
@@ -273,14 +273,14 @@ def brief(value: Any) -> str:
 
 
 def by_words(text: str) -> str:
-    """`text` with each former word as today's: an option, a recipe, a setting, not parts of longer words."""
+    """`text` with old names of options, recipes and settings replaced, but not inside longer words."""
     for former, name in RENAMES["words"].items():
         text = re.sub(rf"(?<![\w/.-]){re.escape(former)}(?![\w/-])", name or "", text)
     return text
 
 
 def renamed(value: Any) -> Any:
-    """A document in today's names, without the keys and files that are left out; tensors in order of their names."""
+    """A document with new names and without omitted keys and files; tensors are sorted by name."""
     if isinstance(value, dict):
         names = {**RENAMES["keys"], **RENAMES["files"]}
         pairs = ((key, names.get(key, names.get(Path(key).name, key)), item) for key, item in value.items())
@@ -297,25 +297,25 @@ def renamed(value: Any) -> Any:
 
 
 def tensor_name(item: Any) -> str:
-    """The order of tensors is by chance, as safetensors has read them; that of others stays."""
+    """Sort key of tensors, whose order from safetensors is arbitrary; other items keep their order."""
     return str(item["name"]) if isinstance(item, dict) and {"name", "dense_bytes"} <= item.keys() else ""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    taking = commands.add_parser("take", help="run the steps and write what they answer")
+    taking = commands.add_parser("take", help="run the steps and write their results")
     taking.add_argument("folder", type=Path)
     taking.add_argument("--src", type=Path, default=ROOT / "src", help="folder with the package gesta")
     taking.add_argument("--only", nargs="+", default=[], metavar="SECTION")
-    taking.add_argument("--renames", action="store_true", help="spell the commands by RENAMES")
-    comparing = commands.add_parser("compare", help="list what differs; exit code 1 if anything does")
+    taking.add_argument("--renames", action="store_true", help="apply RENAMES to the commands")
+    comparing = commands.add_parser("compare", help="list differences; exit code 1 if there are any")
     comparing.add_argument("old", type=Path)
     comparing.add_argument("new", type=Path)
-    comparing.add_argument("--learn", action="store_true", help="what differs is volatile: leave it out from now on")
+    comparing.add_argument("--learn", action="store_true", help="ignore all differences from now on")
     comparing.add_argument("--tolerance", type=float, default=1e-4)
-    comparing.add_argument("--strict", action="store_true", help="the wording of refusals counts, too")
-    taking.add_argument("--scratch", type=Path, help="an empty folder that stays, to look into")
+    comparing.add_argument("--strict", action="store_true", help="also count the wording of errors")
+    taking.add_argument("--scratch", type=Path, help="an empty folder to keep for inspection")
     given = parser.parse_args()
     if given.command == "take":
         environment = {"PYTHONPATH": str(given.src.resolve()), **FIXED}

@@ -1,4 +1,4 @@
-"""Modules of a package that import each other in a circle; the rule stands in tools/structure.py."""
+"""Finds import cycles between the modules of a package; the rule is described in tools/structure.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tools.modules import Module
 
 
 def import_graph(modules: list[Module], root: str) -> dict[str, set[str]]:
-    """Each module -> those of the package that it imports anywhere in its file, by full dotted names."""
+    """Maps each module to those of the package that it imports anywhere in its file, by full dotted names."""
     known = {_full(root, module.name) for module in modules}
     return {name: _imports(m, root, known) - {name} for m in modules for name in [_full(root, m.name)]}
 
@@ -34,7 +34,7 @@ def _imports(module: Module, root: str, known: set[str]) -> set[str]:
 
 
 def package_graph(graph: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """The same between the packages and modules right below the root."""
+    """The same for the packages and modules directly below the root."""
     found: dict[str, set[str]] = defaultdict(set)
     for name, targets in graph.items():
         here = _package(name)
@@ -47,7 +47,7 @@ def _package(name: str) -> str:
 
 
 def circles(graph: Mapping[str, set[str]]) -> list[str]:
-    """One line a group of nodes that reach each other, the largest first, with a shortest circle in it."""
+    """One line per group of nodes that reach each other, the largest first, with a shortest cycle in it."""
     before = {node: _walk(graph, node) for node in graph}
     groups = {frozenset(n for n in before[node] if node in before.get(n, ())) for node in graph}
     found = []
@@ -60,7 +60,7 @@ def circles(graph: Mapping[str, set[str]]) -> list[str]:
 
 
 def _walk(graph: Mapping[str, set[str]], start: str) -> dict[str, str]:
-    """What a walk from `start` reaches in one step or more -> the node before it on a shortest path."""
+    """Maps each node that `start` reaches in at least one step to its predecessor on a shortest path."""
     before: dict[str, str] = {}
     edge = [start]
     while edge:

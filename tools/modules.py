@@ -1,4 +1,4 @@
-"""The modules of a package as text and syntax tree, for what tools/structure.py counts."""
+"""The modules of a package as text and syntax tree, for tools/structure.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Module:
-    """One file: its dotted name without the root package ("" for the root's own), where it lies, its source."""
+    """One file: its dotted name without the root package ("" for the root itself), its path and its source."""
 
     name: str
     path: str
@@ -32,7 +32,7 @@ class Module:
 
 
 def modules_of(root: Path) -> list[Module]:
-    """The modules of the package in this folder; paths begin with the folder's name."""
+    """The modules of the package in this folder; paths start with the name of the folder."""
     found = []
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
@@ -42,5 +42,5 @@ def modules_of(root: Path) -> list[Module]:
 
 
 def is_text(node: ast.AST) -> bool:
-    """Whether a statement is a string that stands alone: a docstring."""
+    """Whether a statement is only a string, such as a docstring."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

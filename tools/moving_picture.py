@@ -1,7 +1,7 @@
 """Makes docs/events.webp: python tools/moving_picture.py BUNDLE DATA docs/events.webp [--from-s 0]
 
-A recording of the test part, followed live: the frames with the tracked skeleton; below, what was done (labels) above
-what the model said, each event from the moment at which it fired, green where it is right.
+Live recognition on a recording of the test part: frames with the skeleton; below them the ground truth and the detected
+events, each shown from the time of its detection, green if correct and red if wrong.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from gesta.decoder import GestureEvent
 from gesta.schema import Sample
 from gesta.sources.catalog import read
 
-WIDTH, STRIP, LEFT, FPS = 400, 66, 48, 8
+WIDTH, STRIP, LEFT, FPS = 400, 66, 82, 8
 TRUTH, RIGHT, WRONG, INK = (150, 150, 150), (60, 150, 70), (200, 70, 60), (40, 40, 40)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A recording, its labels as (label, start_s, end_s), the model's events, and the stretch that is shown."""
+    """A recording, its labels as (label, start_s, end_s), the model's events, and the part to show."""
 
     recording: Sample
     truth: list[tuple[str, float, float]]
@@ -39,9 +39,9 @@ class Shown:
     seconds: float
 
     def timeline(self, now: float) -> NDArray[np.uint8]:
-        """STRIP WIDTH 3: the labels above the events that have fired by now."""
+        """[STRIP, WIDTH, 3]: the labels above the events that are detected by now."""
         strip = np.full((STRIP, WIDTH, 3), 250, np.uint8)
-        for row, name in ((8, "done"), (38, "said")):
+        for row, name in ((8, "ground truth"), (38, "detected")):
             _write(strip, name, (6, row + 13), INK)
         for label, start, end in self.truth:
             if start < now:
@@ -53,7 +53,7 @@ class Shown:
         return strip
 
     def frames(self) -> Iterator[NDArray[np.uint8]]:
-        """The pictures, FPS a second of the recording."""
+        """The images, FPS per second of the recording."""
         fps = probe(self.recording.files[0]).fps
         wanted = {round((self.start_s + i / FPS) * fps) for i in range(round(self.seconds * FPS))}
         for index, frame in iter_recording(self.recording, lambda index, _: index in wanted, color=True):
@@ -82,7 +82,7 @@ def _write(image: NDArray[np.uint8], text: str, at: tuple[int, int], color: tupl
 
 
 def shown(bundle: Path, data: Path, name: str | None, start_s: float, seconds: float) -> Shown:
-    """The recording's labels and what the model says of it."""
+    """The recording with its labels and the events of the model."""
     test = [sample for sample in read(data).samples if sample.split == "test" and sample.label is not None]
     spans = [sample for sample in test if sample.recording == (name or test[0].recording)]
     fps = probe(spans[0].files[0]).fps
@@ -92,7 +92,7 @@ def shown(bundle: Path, data: Path, name: str | None, start_s: float, seconds: f
 
 
 def main() -> None:
-    """The command of the module's first lines."""
+    """Runs the command described above."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("data", type=Path)
@@ -108,7 +108,7 @@ def main() -> None:
     pictures[0].save(
         given.out, save_all=True, append_images=pictures[1:], duration=1000 // FPS, loop=0, quality=60, method=4
     )
-    print(f"{given.out}: {len(pictures)} pictures, {given.out.stat().st_size / 1000:.0f} kB")
+    print(f"{given.out}: {len(pictures)} images, {given.out.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

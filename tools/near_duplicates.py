@@ -1,4 +1,4 @@
-"""Pairs of places that share lines of code; the rule stands in tools/structure.py."""
+"""Finds pairs of places that share lines of code; the rule is described in tools/structure.py."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PLAIN = {"NAME": "N", "STRING": "S", "NUMBER": "0"}
 
 @dataclass(frozen=True)
 class Line:
-    """A line of code that counts: its number, its tokens as written, and with names, strings and numbers replaced."""
+    """A line of code: its number, its tokens, and the same with names, strings and numbers replaced."""
 
     number: int
     text: tuple[str, ...]
@@ -43,7 +43,7 @@ def code_lines(module: Module) -> list[Line]:
 
 
 def _tokens(source: str) -> Iterator[tuple[int, str, str]]:
-    """Line, text and shape of each token: every name as N, string as S, number as 0; formatted strings as one S."""
+    """Line, text and shape of each token: names as N, strings as S, numbers as 0; formatted strings as one S."""
     depth, start, text = 0, 0, ""
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         kind = tokenize.tok_name[token.type]
@@ -80,7 +80,7 @@ def near_duplicates(modules: list[Module]) -> list[str]:
 
 
 def _longest(free: list[bool]) -> tuple[int, int]:
-    """The longest stretch of True: where it begins and how long it is."""
+    """Start and length of the longest run of True."""
     stretches, at = [(0, 0)], 0
     for is_free, group in groupby(free):
         n = len(list(group))
@@ -94,7 +94,7 @@ def _span(module: Module, lines: list[Line]) -> str:
 
 
 def _windows(lines: list[list[Line]]) -> Iterator[list[tuple[int, int]]]:
-    """For each six lines that stand in two to eight places: (file, index of the first line) of all."""
+    """For each six lines that occur in two to eight places: (file, index of the first line) of each."""
     places: dict[object, list[tuple[int, int]]] = defaultdict(list)
     for file, code in enumerate(lines):
         for start in range(len(code) - SAME_LINES + 1):
@@ -106,7 +106,7 @@ def _windows(lines: list[list[Line]]) -> Iterator[list[tuple[int, int]]]:
 
 
 def _merged(steps: Mapping[tuple[int, int, int], set[int]]) -> Iterator[tuple[int, int, int, int, int]]:
-    """Windows that follow each other as one run: its lines, then file and first line of each side."""
+    """Joins consecutive windows to runs: number of lines, then file and first line of each side."""
     for (file, other, offset), starts in steps.items():
         first = previous = -2
         for start in [*sorted(starts), sys.maxsize]:

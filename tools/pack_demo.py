@@ -1,8 +1,8 @@
-"""Makes the demo bundle of the package from a trained one: its streaming step as fp16, in one small zip.
+"""Makes the demo bundle of the package from a trained bundle: its streaming step in fp16, in a small zip.
 
-    python tools/pack_demo.py BUNDLE DATA      writes src/gesta/runtime/demo.zip
+    python tools/pack_demo.py BUNDLE DATA      writes src/gesta/bundle/demo.zip
 
-The commands before it stand in the header of src/gesta/recipes/package.yaml.
+The commands for the training are in the header of src/gesta/recipes/package.yaml.
 """
 
 from __future__ import annotations

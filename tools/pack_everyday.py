@@ -1,4 +1,4 @@
-"""Makes src/gesta/bundle/everyday.zip, the everyday gestures that come with the package: the ONNX network in one zip.
+"""Makes src/gesta/bundle/everyday.zip, the packaged model of everyday gestures: its ONNX network in a zip.
 
 gesta data make everyday DATA --people 60 --recordings 2
 gesta train DATA --recipe spotting/tcn --out RUN

@@ -1,7 +1,7 @@
-"""An import-linter contract that reads like the table "Who may import whom" in docs/architecture.md.
+"""An import-linter contract in the form of the table "Import rules" in docs/architecture.md.
 
-Each line of `packages` names a package and those it may import directly. A longer name (`engines.torch`) gets its own
-line and wins over its package's. A package without a line is an error, so that a new one gets a decision.
+Each line of `packages` lists a package and those it may import directly. A longer name (`engines.torch`) has its own
+line, which overrides that of its package. A package without a line is an error, so that none is forgotten.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def row_of(module: str, table: dict[str, set[str]]) -> str | None:
 
 
 def violations(imports: list[tuple[str, str]], table: dict[str, set[str]]) -> list[str]:
-    """Which of the (importer, imported) pairs, names without the root, the table does not allow."""
+    """The pairs (importer, imported), names without the root, that the table does not allow."""
     found = []
     for importer, imported in imports:
         row, target = row_of(importer, table), row_of(imported, table) or imported.split(".")[0]
@@ -42,7 +42,7 @@ def violations(imports: list[tuple[str, str]], table: dict[str, set[str]]) -> li
 
 
 class PackagesContract(Contract):
-    """Every direct import between packages must stand in the table."""
+    """Every direct import between packages must be listed in the table."""
 
     type_name = "packages"
     packages = fields.ListField(subfield=fields.StringField())

@@ -1,10 +1,10 @@
-"""How easy the help texts and the guides are to read: Flesch's reading ease of each, the hardest first.
+"""Reading ease (Flesch) of the help texts and guides, the hardest first.
 
-206.835 - 1.015 words per sentence - 84.6 syllables per word (Flesch 1948). 60 to 70 is plain English; under 55 is hard.
-Blocks of code, tables, headings and addresses are left out; a name in code counts as a word of two syllables.
+206.835 - 1.015 words per sentence - 84.6 syllables per word (Flesch 1948). 60 to 70 is plain English; below 55 is hard.
+Code blocks, tables, headings and URLs are ignored; a name in code counts as a word with two syllables.
 
     python -m tools.reading_ease             every help text and page
-    python -m tools.reading_ease --below 55  those that are harder, with a number in exit code 1
+    python -m tools.reading_ease --below 55  only harder texts; the exit code is 1 if there are any
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 GOAL = 55.0
 LEAST_WORDS = 20
-"""Shorter texts say little: one long word moves their figure by several points."""
+"""Shorter texts are ignored: one long word changes their value by several points."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="reading ease of help texts and guides")
-    parser.add_argument("--below", type=float, help="only texts under this, and exit code 1 where there are some")
+    parser = argparse.ArgumentParser(description="Reading ease of help texts and guides.")
+    parser.add_argument("--below", type=float, help="list only texts below this; exit code 1 if there are any")
     limit = parser.parse_args().below
     rows = sorted((ease(text), name, text) for name, text in (*helps(), *pages()) if len(words(text)) >= LEAST_WORDS)
     shown = [row for row in rows if limit is None or row[0] < limit]
@@ -44,7 +44,7 @@ def ease(text: str) -> float:
 
 
 def sentences(text: str) -> int:
-    """How many sentences: they end with . ! or ? before a space, or with a paragraph or an item of a list."""
+    """Number of sentences, which end with . ! or ? before a space, or at the end of a paragraph or list item."""
     return max(1, sum(1 for part in re.split(r"[.!?](?:\s|$)|\n\s*\n", text) if words(part)))
 
 
@@ -53,7 +53,7 @@ def words(text: str) -> list[str]:
 
 
 def syllables(word: str) -> int:
-    """Groups of vowels, but for a silent e or ed at the end; a name in capitals counts its letters."""
+    """Number of vowel groups, except a silent e or ed at the end; for acronyms, the number of letters."""
     if word.isupper() and 1 < len(word) <= 5:
         return len(word)
     lower = re.sub(r"(?<=[aeiou].)(?:es|ed|e)$", _silent, re.sub(r"'s$", "", word.lower()))
@@ -61,14 +61,14 @@ def syllables(word: str) -> int:
 
 
 def _silent(ending: re.Match[str]) -> str:
-    """An ending without a sound of its own: "name", "names", "trained", but not "classes" or "needed"."""
+    """Drops a silent ending, as in "name", "names", "trained", but not in "classes" or "needed"."""
     before = ending.string[ending.start() - 1]
     spoken = (ending[0] == "es" and before in "scxzg") or (ending[0] == "ed" and before in "td") or before == "l"
     return ending[0] if spoken else ""
 
 
 def prose(markdown: str) -> str:
-    """A page's sentences: no code, tables, headings or addresses."""
+    """The sentences of a page, without code, tables, headings and URLs."""
     text = re.sub(r"^```.*?^```|^---\n.*?^---$", "", markdown, flags=re.DOTALL | re.MULTILINE)
     lines = [line for line in text.splitlines() if not re.match(r"\s*(\||#|<|!!!|:::)", line)]
     text = "\n".join(re.sub(r"^\s*(?:[-*]|\d+\.)\s+", "\n\n", line) for line in lines)
@@ -77,12 +77,12 @@ def prose(markdown: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text without what is written for a machine: options, paths, settings."""
+    """Text with options, paths and settings replaced by a plain word."""
     return re.sub(r"(?:--[\w-]+|\S*[\w)][./_=][\w(]\S*)", " option ", text)
 
 
 def helps() -> Iterator[tuple[str, str]]:
-    """(name, text) of each command: what it does, and its arguments and options, without the examples."""
+    """(name, text) of each command: its description, arguments and options, without examples."""
     import typer
 
     from gesta.cli import COMMANDS, app

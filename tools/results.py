@@ -1,12 +1,12 @@
-"""docs/results.md from docs/results/*.json: one file, one question, one table; a figure stands in one place only.
+"""Writes docs/results.md from docs/results/*.json: a file and a table per question, so that figures are stored once.
 
     python -m tools.results                 writes docs/results.md
-    python -m tools.results --check         says whether docs/results.md is what the files give, and ends with 1 if not
+    python -m tools.results --check         checks that docs/results.md is up to date; the exit code is 1 if not
     python -m tools.results add NAME DOCUMENT.json --group GROUP --question QUESTION --command COMMAND
-                                            stores what `gesta reproduce ... --json` printed as docs/results/NAME.json
+                                            stores the output of `gesta reproduce ... --json` as docs/results/NAME.json
 
-A file holds `group`, `order` (in the group), `question`, `commands`, `setting`, `columns` and `rows` (or `document`,
-what `gesta reproduce --json` printed, from which they are made), `remarks`, `not_run`.
+A file contains `group`, `order` (in the group), `question`, `commands`, `setting`, `columns` and `rows` (or `document`,
+the output of `gesta reproduce --json`, from which they are made), `remarks`, and `not_run`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ while other jobs ran are too long. `python -m tools.results` writes this page fr
 
 
 class Question(BaseModel):
-    """One file: a question, the commands that answer it, and the table of what they printed."""
+    """One file: a question, the commands that answer it, and the table of their results."""
 
     model_config = ConfigDict(extra="forbid")
     group: str
@@ -64,14 +64,14 @@ class Question(BaseModel):
         if self.group not in GROUPS:
             raise ValueError(f"group {self.group!r}; choose from {', '.join(GROUPS)}")
         if self.document is None and not self.rows:
-            raise ValueError("neither rows nor a document")
+            raise ValueError("needs rows or a document")
         if any(len(row) != len(self.columns) for row in self.rows):
             raise ValueError(f"a row does not have the {len(self.columns)} columns")
         return self
 
 
 def questions(folder: Path) -> list[Question]:
-    """All files of the folder, by group and order."""
+    """All questions in the folder, sorted by group and order."""
     found = [Question.model_validate_json(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
     return sorted(found, key=lambda one: (GROUPS.index(one.group), one.order))
 
@@ -96,7 +96,7 @@ def _section(one: Question) -> str:
 
 
 def reproduced(document: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of what `gesta reproduce --json` printed for a table of rates: reported beside measured."""
+    """Columns and rows of a table from `gesta reproduce --json`, with reported and measured values."""
     measure = document["measure"]
     columns = [
         "setting",
@@ -134,7 +134,7 @@ def _spread(values: list[float]) -> str:
 
 
 def add(folder: Path, arguments: argparse.Namespace) -> None:
-    """Stores a document; a question that is there keeps its place, setting and remarks."""
+    """Stores a document; an existing question keeps its order, setting and remarks."""
     path = folder / f"{arguments.name}.json"
     document = json.loads(Path(arguments.document).read_text(encoding="utf-8"))
     document = {
@@ -148,13 +148,13 @@ def add(folder: Path, arguments: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command of the module's first lines; returns the exit code."""
+    """Runs the command described above; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m tools.results", description="docs/results.md from docs/results/*.json"
+        prog="python -m tools.results", description="Write docs/results.md from docs/results/*.json."
     )
-    parser.add_argument("--check", action="store_true", help="compare, write nothing")
-    parser.add_argument("--docs", type=Path, default=DOCS, help="folder of results.md and results/")
-    adding = parser.add_subparsers(dest="what").add_parser("add", help="store what gesta reproduce --json printed")
+    parser.add_argument("--check", action="store_true", help="only check that results.md is up to date")
+    parser.add_argument("--docs", type=Path, default=DOCS, help="folder with results.md and results/")
+    adding = parser.add_subparsers(dest="what").add_parser("add", help="store the output of gesta reproduce --json")
     adding.add_argument("name")
     adding.add_argument("document")
     adding.add_argument("--group", required=True, choices=GROUPS)
@@ -165,7 +165,7 @@ def main(argv: list[str] | None = None) -> int:
         add(arguments.docs / "results", arguments)
     text, target = page(questions(arguments.docs / "results")), arguments.docs / "results.md"
     if arguments.check and target.read_text(encoding="utf-8") != text:
-        print(f"{target}: not what docs/results/ gives. Run python -m tools.results.", file=sys.stderr)
+        print(f"{target}: does not match docs/results/. Run python -m tools.results.", file=sys.stderr)
         return 1
     if not arguments.check:
         write_whole(target, text)

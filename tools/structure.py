@@ -1,34 +1,34 @@
-"""Counts what makes `src/gesta` hard to change, and fails where a count is over its limit. Standard library only.
+"""Counts what makes `src/gesta` hard to change, and fails if a count exceeds its limit. Standard library only.
 
-    python -m tools.structure                          one line a rule: count, limit, goal
-    python -m tools.structure --list task-branches     the places behind a count; also --json
+    python -m tools.structure                          one line per rule: count, limit, goal
+    python -m tools.structure --list task-branches     the places of a count; also --json
 
-The rules, each mechanical and without exceptions by comment:
+The rules are mechanical, and comments cannot make exceptions:
 
-task-branches     Places outside `tasks/` that ask which task they are in. A *name* is one of NAMES or a folder of
-                  `tasks/`; a *type* is a class that begins with a name and goes on (`PoseNet`), ends in Manifest,
-                  Recipe, Recognizer or Predictor, or is defined in a folder of `tasks/`. Counted, one each:
+task-branches     Places outside `tasks/` that depend on the task. A *name* is one of NAMES or a folder of
+                  `tasks/`; a *type* is a class that starts with a name (`PoseNet`), ends with Manifest, Recipe,
+                  Recognizer or Predictor, or is defined in a folder of `tasks/`. Each of these counts as one:
                   a comparison (==, !=, is, in, not in) with a name or type on either side, alone or in a literal
                   tuple, list or set; `isinstance` and `issubclass` with a type; a `match` case with either; a key of
-                  a dict display in which two keys or more, and at least half of all, are names or types; a lookup
+                  a dict display in which two or more keys, and at least half of them, are names or types; a lookup
                   (`TABLE[key]`, `TABLE.get(key)`) in an ALL_CAPS table by a name or by `x.kind`; a call of
                   `is_for_...`. Not counted: a name as the key of other dicts or of subscripts, in annotations and
-                  as an argument. "stored" is no name: as a string it is the form of a file.
-import-circles    Groups of modules that import each other in a circle (strongly connected, two or more). Every import
+                  as an argument. "stored" is not a name: as a string it is the form of a file.
+import-circles    Import cycles: groups of two or more modules that import each other (strongly connected). Every import
                   statement counts: at the top, in functions, under TYPE_CHECKING. That importing a.b.c also runs a/
-                  and a/b/__init__.py does not count; names of modules in strings do not either.
-package-circles   The same between the packages right below `gesta`.
+                  and a/b/__init__.py does not count; neither do names of modules in strings.
+package-circles   The same for the packages directly below `gesta`.
 long-functions    Functions of more than 60 lines, from `def` to the last line, docstring and comments included.
-many-parameters   Functions with more than 8 parameters, `self` and `cls` left out, `*` and `**` as one each. Not
-                  commands (in `cli/`, a parameter that is a typer option or argument, also by an alias that ends in
-                  Option, Flag or Argument) and not builders of networks (`models/` and `tasks/*/network.py`).
-near-duplicates   Pairs of places that share six or more successive lines of code: the same to the letter, or alike but
-                  for names, strings and numbers where six lines hold at least 36 tokens. Blank lines, comments,
-                  docstrings, imports and lines without a word are passed over. Six lines that stand in more than
-                  eight places are no pair. Between two files the longest run is taken first, and a line is in one
-                  run a side; three places that are alike are three pairs, in one file two.
-statements        Statements of the source (ast.stmt, strings that stand alone not counted) outside NEW, the modules
-                  and packages of features added later. Reported only: --list gives the packages, NEW's as well.
+many-parameters   Functions with more than 8 parameters, without `self` and `cls`; `*` and `**` count as one each.
+                  Except commands (in `cli/`, with a parameter that is a typer option or argument, also by an alias
+                  that ends with Option, Flag or Argument) and builders of networks (`models/`, `tasks/*/network.py`).
+near-duplicates   Pairs of places that share six or more consecutive lines of code: identical, or equal except for
+                  names, strings and numbers if six lines have at least 36 tokens. Blank lines, comments, docstrings,
+                  imports and lines without a word are ignored. Six lines in more than eight places do not count.
+                  Between two files the longest run is taken first, and a line belongs to one run per side; three equal
+                  places are three pairs, or two in one file.
+statements        Statements of the source (ast.stmt, without docstrings) outside NEW, the modules and packages of
+                  features added later. Reported only: --list gives the packages, including NEW.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ LIMITS: dict[str, tuple[int | None, int | None]] = {
     "near-duplicates": (30, 42),
     "statements": (None, 17961),
 }
-"""Rule -> today's limit (`make lint` fails above it) and the goal; None: only reported.
+"""Rule -> current limit (`make lint` fails above it) and goal; None: only reported.
 
-The goal for statements is 14/15 of the 19244 at 2895dc4. Lower a limit whenever its count has fallen; never raise one.
+The goal for statements is 14/15 of the 19244 at 2895dc4. Lower a limit when its count falls; never raise one.
 """
 
 NEW = ("live", "trackers", "web", "tasks.text")
-"""Modules and packages below gesta whose statements do not count as those of what was there before."""
+"""Modules and packages below gesta whose statements are counted separately."""
 
 NAMES = frozenset(
     ("clips", "features", "hands", "images", "text", "classifier", "pose", "poses", "sequence", "sequences", "chain")
@@ -80,7 +80,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What names a task and what a task's class is called."""
+    """The names of tasks, and of the classes that belong to a task."""
 
     names: frozenset[str]
     types: frozenset[str]
@@ -119,7 +119,7 @@ def task_branches(modules: list[Module]) -> list[str]:
 
 
 def _branches(node: ast.AST, words: Vocabulary) -> Iterator[ast.expr | ast.pattern]:
-    """What of this node, not of those in it, asks for the task."""
+    """The parts of this node, without nested nodes, that depend on the task."""
     match node:
         case ast.Compare():
             if any(words.has(side) for side in (node.left, *node.comparators)):
@@ -148,7 +148,7 @@ def _branches(node: ast.AST, words: Vocabulary) -> Iterator[ast.expr | ast.patte
 
 
 def functions(module: Module) -> Iterator[tuple[Function, str]]:
-    """Every function and method, with where it stands and its name."""
+    """Every function and method, with its place and name."""
     for node in ast.walk(module.tree):
         if isinstance(node, Function):
             yield node, f"{module.at(node)}  {node.name}"
@@ -188,7 +188,7 @@ def is_command(node: Function) -> bool:
 
 
 def statements(modules: list[Module]) -> Counter[str]:
-    """Statements by package; those of NEW under their own names, with a plus."""
+    """Number of statements by package; those of NEW separately, with a plus."""
     found: Counter[str] = Counter()
     for module in modules:
         new = next((f"+{part}" for part in NEW if module.within(part)), None)
@@ -198,7 +198,7 @@ def statements(modules: list[Module]) -> Counter[str]:
 
 
 def counted(root: Path) -> dict[str, tuple[int, list[str]]]:
-    """Rule -> its count and the places behind it."""
+    """Rule -> its count and the places that were counted."""
     modules = modules_of(root)
     graph = import_graph(modules, root.name)
     sizes = statements(modules)
@@ -216,25 +216,27 @@ def counted(root: Path) -> dict[str, tuple[int, list[str]]]:
 
 
 def table(found: dict[str, tuple[int, list[str]]]) -> tuple[list[str], list[str]]:
-    """The lines of the table, and what to say of each count over its limit."""
+    """The lines of the table, and a message for each count over its limit."""
     lines, over = [f"{'':18}{'count':>7}{'limit':>7}{'goal':>7}"], []
     for rule, (count, _) in found.items():
         limit, goal = LIMITS[rule]
         shown = "".join(f"{'-' if number is None else number:>7}" for number in (count, limit, goal))
         lines.append(f"{rule:18}{shown}")
         if limit is not None and count > limit:
-            over.append(f"{rule}: {count}, the limit is {limit}. The places: python -m tools.structure --list {rule}")
+            over.append(
+                f"{rule}: {count}, the limit is {limit}. List the places: python -m tools.structure --list {rule}"
+            )
     return lines, over
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Counts what makes the source hard to change.")
-    parser.add_argument("--list", choices=LIMITS, metavar="RULE", help=f"the places of one: {', '.join(LIMITS)}")
-    parser.add_argument("--json", action="store_true", help="counts and places as one JSON document")
+    parser = argparse.ArgumentParser(description="Count what makes the source hard to change.")
+    parser.add_argument("--list", choices=LIMITS, metavar="RULE", help=f"list the places of one: {', '.join(LIMITS)}")
+    parser.add_argument("--json", action="store_true", help="print counts and places as one JSON document")
     parser.add_argument("--root", type=Path, default=Path("src/gesta"), help="folder of the package")
     given = parser.parse_args(arguments)
     if not (given.root / "__init__.py").is_file():
-        parser.error(f"{given.root} is not a package; run it where src/gesta is, or name one with --root")
+        parser.error(f"{given.root} is not a package; run this in the folder that has src/gesta, or use --root")
     found = counted(given.root)
     lines, over = table(found)
     if given.json:

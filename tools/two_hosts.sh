@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# docs/cluster.md followed with two hosts: network namespaces with names of their own, a scheduler and the command on one,
-# a worker on the other, data on a folder that both see. Needs root. Usage: tools/two_hosts.sh FOLDER [CLIPS PER CLASS]
+# Tests docs/cluster.md with two hosts, which are network namespaces with different host names: the scheduler and the commands
+# on one, a worker on the other, the data in a shared folder. Needs root. Usage: tools/two_hosts.sh FOLDER [CLIPS PER CLASS]
 set -euo pipefail
 share=$(realpath -m "$1"); clips=${2:-4}
 one=gesta-one-$$ two=gesta-two-$$
@@ -33,4 +33,4 @@ GESTA_CACHE=$share/cache-here gesta data prepare data --recipe auto --json
 cmp features/index.json features-here/index.json
 for shard in features-here/*.safetensors; do cmp "$shard" "features/$(basename "$shard")"; done
 diff -r cache/clips cache-here/clips
-echo "the same bytes on two hosts as on one"
+echo "two hosts and one host give the same bytes"

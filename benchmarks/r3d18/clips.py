@@ -1,4 +1,4 @@
-"""Recordings of ChaLearn 2014's layout -> clips of 16 whole RGB frames in memory, in the parts that gesta trains on."""
+"""Reads recordings in the layout of ChaLearn 2014 as clips of 16 full RGB frames, with the same split as in gesta."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FRAMES = 16
 
 @dataclass(frozen=True)
 class Clips:
-    """pixels uint8 N T H W 3 (RGB), labels int64 N; ids and people as gesta names them."""
+    """pixels uint8 [N, T, H, W, 3] (RGB), labels int64 [N]; ids and people as in gesta."""
 
     pixels: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -33,7 +33,7 @@ class Clips:
         return len(self.labels)
 
     def spread(self, count: int) -> Clips:
-        """At most `count` of them, evenly over all."""
+        """At most `count` of the clips, evenly spaced."""
         chosen = [i * len(self) // min(count, len(self)) for i in range(min(count, len(self)))]
         kept = np.asarray(chosen, np.int64)
         ids, people = [self.ids[i] for i in chosen], [self.people[i] for i in chosen]
@@ -41,9 +41,9 @@ class Clips:
 
 
 def load(data: Path, side: int, seed: int) -> tuple[dict[str, Clips], tuple[str, ...]]:
-    """Clips of `side` x `side` pixels by part (train, val, test), and the labels; people as in `gesta train --seed`.
+    """Loads clips of `side` x `side` pixels by part (train, val, test), and the labels. Splits like `gesta train`.
 
-    Recordings that cannot be decoded are named on stderr and left out. Raises GestaError for an empty part.
+    Recordings that cannot be decoded are reported on stderr and skipped. Raises GestaError for an empty part.
     """
     samples, notes = assign_splits(read(data).samples, seed=seed)
     for note in notes:
@@ -54,7 +54,7 @@ def load(data: Path, side: int, seed: int) -> tuple[dict[str, Clips], tuple[str,
         chosen = [s for s in samples if s.split == part and s.label in labels]
         parts[part] = decode(chosen, labels, side)
         if not len(parts[part]):
-            raise GestaError(f"{data}: no clip for {part}. This benchmark needs labeled gestures of several people.")
+            raise GestaError(f"{data}: no clips for {part}. This benchmark needs labeled gestures of several people.")
         size = parts[part].pixels.nbytes / 2**20
         people = len(set(parts[part].people))
         print(f"{part}: {len(parts[part])} clips of {people} people, {size:.0f} MiB", file=sys.stderr)
@@ -62,7 +62,7 @@ def load(data: Path, side: int, seed: int) -> tuple[dict[str, Clips], tuple[str,
 
 
 def decode(samples: Sequence[Sample], labels: Sequence[str], side: int) -> Clips:
-    """Each recording is decoded once; of each gesture 16 frames evenly from its first to its last one."""
+    """Decodes each recording once, and takes 16 frames of each gesture, evenly spaced from its first to its last."""
     pixels = np.zeros((len(samples), FRAMES, side, side, 3), np.uint8)
     filled = np.zeros((len(samples), FRAMES), bool)
     recordings: dict[Resource, list[int]] = defaultdict(list)
@@ -81,7 +81,7 @@ def decode(samples: Sequence[Sample], labels: Sequence[str], side: int) -> Clips
                     for row, t in wanted[index]:
                         pixels[row, t], filled[row, t] = small, True
         except GestaError as error:
-            print(f"left out what is missing: {error}", file=sys.stderr)
+            print(f"skipped clips with missing frames: {error}", file=sys.stderr)
     whole = np.flatnonzero(filled.all(axis=1))
     kept = [samples[i] for i in whole]
     truth = np.array([labels.index(s.label or "") for s in kept], np.int64)
@@ -89,7 +89,7 @@ def decode(samples: Sequence[Sample], labels: Sequence[str], side: int) -> Clips
 
 
 def evenly(sample: Sample) -> list[int]:
-    """Numbers of 16 frames from a gesture's first to its last; short gestures repeat some."""
+    """Indices of 16 frames from a gesture's first to its last; some are repeated in short gestures."""
     if sample.first_frame is None or sample.last_frame is None:
-        raise GestaError(f"{sample.id}: has no interval in frames. This benchmark reads the layout of ChaLearn 2014.")
+        raise GestaError(f"{sample.id}: has no first and last frame. This benchmark reads the layout of ChaLearn 2014.")
     return [round(float(i)) for i in np.linspace(sample.first_frame, sample.last_frame, FRAMES)]

@@ -1,4 +1,4 @@
-"""torchvision's r3d_18, also where its wheel's compiled part does not fit the installed torch."""
+"""torchvision's r3d_18, usable even if the compiled part of its wheel does not fit the installed torch."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def build(classes: int) -> nn.Module:
 
 @functools.cache
 def _declare_operators() -> None:
-    """torchvision's import needs two of its operators; beside a CPU torch its wheel's compiled part does not load.
+    """Declares two operators that torchvision needs at import; with a CPU torch, its compiled part does not load.
 
-    r3d_18 uses none of them, so declarations without an implementation are enough.
+    r3d_18 does not use them, so declarations without an implementation are enough.
     """
     found = importlib.util.find_spec("torchvision")
     if found is None or found.origin is None:

@@ -1,6 +1,6 @@
-"""torchvision's r3d_18 from scratch on a folder of ChaLearn 2014's layout: what a user would pick instead of gesta.
+"""Trains torchvision's r3d_18 from scratch on data in the layout of ChaLearn 2014, as an alternative to gesta.
 
-The same recordings, people and minutes as a training of gesta; whole RGB frames. See README.md.
+Uses the same recordings, people and training time as gesta, and full RGB frames. See README.md.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def tested(network: nn.Module, test: Clips, settings: Settings) -> dict[str, Any]:
-    """Accuracy with its interval by person, which clips were right, sizes, latency of a clip on one core."""
+    """Accuracy with its interval over people, which clips were correct, sizes, and the latency on one core."""
     right = answers(network, test, settings).argmax(1).numpy() == test.labels
     known = None not in test.people and len(set(test.people)) > 1
     interval = bootstrap_by_person(right, list(test.people), np.random.default_rng(0)) if known else None
@@ -93,7 +93,7 @@ def tested(network: nn.Module, test: Clips, settings: Settings) -> dict[str, Any
 
 
 def latency(network: nn.Module, size: int, seconds: float = 5.0) -> dict[str, float]:
-    """Milliseconds for a clip of 16 frames, one core, eager PyTorch."""
+    """Milliseconds per clip of 16 frames, on one core with eager PyTorch."""
     torch.set_num_threads(1)
     machine.pin_to_one_core()
     network.eval()
@@ -103,7 +103,7 @@ def latency(network: nn.Module, size: int, seconds: float = 5.0) -> dict[str, fl
 
 
 def table(found: dict[str, Any]) -> str:
-    interval = "({:.3f} to {:.3f})".format(*found["interval"]) if found["interval"] else "(of one person)"
+    interval = "({:.3f} to {:.3f})".format(*found["interval"]) if found["interval"] else "(one person)"
     wait, settings = found["latency_ms"], found["settings"]
     return "\n".join(
         (
@@ -118,18 +118,18 @@ def table(found: dict[str, Any]) -> str:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="folder of ChaLearn 2014's layout")
-    parser.add_argument("--minutes", type=float, default=60, help="processor time of each thread, to train (60)")
-    parser.add_argument("--threads", type=int, default=2, help="of PyTorch while training (2)")
-    parser.add_argument("--size", type=int, default=112, help="pixels of the square frames, e.g. 64 (112)")
+    parser.add_argument("data", type=Path, help="folder in the layout of ChaLearn 2014")
+    parser.add_argument("--minutes", type=float, default=60, help="training time: processor time of each thread (60)")
+    parser.add_argument("--threads", type=int, default=2, help="threads of PyTorch in training (2)")
+    parser.add_argument("--size", type=int, default=112, help="side of the square frames in pixels (112)")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--optimizer", choices=sorted(LEARNING_RATES), default="adamw")
-    parser.add_argument("--learning-rate", type=float, help=f"the peak; {LEARNING_RATES} if left out")
+    parser.add_argument("--learning-rate", type=float, help=f"peak learning rate (default: {LEARNING_RATES})")
     parser.add_argument("--flip", action="store_true", help="mirror half of the clips in training")
-    parser.add_argument("--checks", type=int, default=8, help="validations over the budget; the best stays (8)")
-    parser.add_argument("--val-clips", type=int, default=200, help="clips of a validation, at most (200)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation")
-    parser.add_argument("--split-seed", type=int, default=0, help="the --seed of gesta's training: the same people")
+    parser.add_argument("--checks", type=int, default=8, help="number of validations; the best network is kept (8)")
+    parser.add_argument("--val-clips", type=int, default=200, help="maximum number of clips in a validation (200)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights, order and augmentation (0)")
+    parser.add_argument("--split-seed", type=int, default=0, help="the --seed of gesta train, for the same split (0)")
     parser.add_argument("--out", type=Path, help="also write the JSON document to this file")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Training within a budget of processor time: the usual recipe for clips, the learning rate a function of time."""
+"""Training for a given processor time: a standard recipe for clips, with the learning rate as a function of time."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 MEAN, STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
-"""Of Kinetics, as torchvision's presets for videos."""
+"""Mean and deviation of Kinetics, as in torchvision's video presets."""
 WARM_UP = 0.1
 LABEL_SMOOTHING = 0.1
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train. `checks`: how often the validation part is looked at, evenly over the budget."""
+    """How to train. `checks`: number of validations, evenly spaced over the training time."""
 
     minutes: float
     size: int
@@ -37,9 +37,9 @@ class Settings:
 
 
 def train(network: nn.Module, clips: Clips, val: Clips, settings: Settings) -> dict[str, Any]:
-    """Leaves `network` at its best check; returns epochs, steps, minutes and the history of the checks.
+    """Trains `network` and keeps the best validated weights; returns epochs, steps, minutes and the history.
 
-    The budget holds training and validation, save that the last validation may end a little after it.
+    The training time includes validation, except that the last validation may end a little later.
     """
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
@@ -93,7 +93,7 @@ def train(network: nn.Module, clips: Clips, val: Clips, settings: Settings) -> d
 
 
 def _now() -> float:
-    """Seconds of processor time of each thread: what else runs on the machine does not shorten the budget."""
+    """Processor seconds per thread, so that other load on the machine does not shorten the training."""
     return time.process_time() / torch.get_num_threads()
 
 
@@ -106,14 +106,14 @@ def optimizer_of(network: nn.Module, settings: Settings) -> torch.optim.Optimize
 
 
 def rate(share: float) -> float:
-    """One cycle over the share of the budget that is spent: up in a tenth, then down by a cosine. In (0, 1]."""
+    """One-cycle schedule over the elapsed share of the time: a linear rise in a tenth, then a cosine. In (0, 1]."""
     if share < WARM_UP:
         return 0.04 + 0.96 * share / WARM_UP
     return max(0.5 * (1 + math.cos(math.pi * min((share - WARM_UP) / (1 - WARM_UP), 1.0))), 1e-4)
 
 
 def endless(count: int, batch: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Batches of indices, epoch after epoch in a new order; never one of a single clip."""
+    """Batches of indices, in a new order each epoch; never a batch of a single clip."""
     while True:
         order = rng.permutation(count)
         for start in range(0, count, batch):
@@ -122,7 +122,7 @@ def endless(count: int, batch: int, rng: np.random.Generator) -> Iterator[np.nda
 
 
 def augmented(pixels: np.ndarray, settings: Settings, rng: np.random.Generator) -> Tensor:
-    """uint8 B T H W 3 -> float B 3 T S S: one random crop, brightness and contrast (and mirror) a clip."""
+    """uint8 [B, T, H, W, 3] -> float [B, 3, T, S, S]: random crop, brightness, contrast (and flip) per clip."""
     room = pixels.shape[2] - settings.size
     clips = []
     for clip in pixels:
@@ -137,7 +137,7 @@ def augmented(pixels: np.ndarray, settings: Settings, rng: np.random.Generator) 
 
 
 def central(pixels: np.ndarray, size: int) -> Tensor:
-    """uint8 B T H W 3 -> float B 3 T S S: the crop in the middle."""
+    """uint8 [B, T, H, W, 3] -> float [B, 3, T, S, S]: the center crop."""
     room = (pixels.shape[2] - size) // 2
     return normalized(pixels[:, :, room : room + size, room : room + size].astype(np.float32) / 255)
 
@@ -148,7 +148,7 @@ def normalized(images: np.ndarray) -> Tensor:
 
 
 def answers(network: nn.Module, clips: Clips, settings: Settings) -> Tensor:
-    """Logits N x classes."""
+    """Logits [N, classes]."""
     network.eval()
     with torch.inference_mode():
         parts = [

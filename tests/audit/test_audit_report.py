@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 import sys
 
 import cv2
@@ -73,6 +74,23 @@ def test_page_is_one_file_with_strips_and_escaped_names(healthy, tmp_path):
     assert image.shape == (120, 8 * 160 + 7 * 2, 3)
     assert "is not a readable video" in page
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["inspect.html"]
+
+
+def test_page_links_each_file_of_a_recording_and_folders_of_images(healthy, tmp_path):
+    folder = healthy / "frames & more"
+    folder.mkdir()
+    for number in range(4):
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((24, 32, 3), 60 * number, np.uint8))
+    for name in ("color.mkv", "depth.mkv"):
+        shutil.copy(healthy / "wave_0_0.mkv", healthy / name)
+    (healthy / "index.csv").write_text("path,label,depth\nframes & more,bow,\ncolor.mkv,clap,depth.mkv\n")
+    listing = read(healthy)
+    assert not listing.problems and len(listing.samples) == 2
+    page = write_html(inspect(listing), listing, tmp_path / "out").read_text()
+    captions = re.findall("<figcaption>(.*)</figcaption>", page)
+    assert f'<a href="{folder.as_uri()}">frames &amp; more</a>' in captions
+    each = ", ".join(f'<a href="{(healthy / name).as_uri()}">{name}</a>' for name in ("color.mkv", "depth.mkv"))
+    assert f"color.mkv ({each})" in captions
 
 
 def test_strips_of_spans_show_their_own_frames(tmp_path):

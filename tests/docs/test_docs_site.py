@@ -91,7 +91,7 @@ def test_links_move_with_their_pages(tmp_path) -> None:
     assert (tmp_path / "site" / "index.md").read_text() == "[a](a.md) ![p](p.jpg)\n"
     assert "nowhere" in (tmp_path / "site" / "b.md").read_text()
     (tmp_path / "docs" / "a.md").write_text("[src](../src/gesta)\n")
-    with pytest.raises(ValueError, match="not a page of the site"):
+    with pytest.raises(ValueError, match="is not on the site"):
         pages.copy(tmp_path, tmp_path / "site")
 
 

@@ -89,6 +89,6 @@ def test_the_example_of_a_skeleton_model_says_what_is_missing_and_works_when_it_
         tab.wait(f"{log}?.includes('gesta fetch mediapipe-web')")
         assert "pose_landmarker.task" in tab.run(log)
     with browser.served(tmp_path / "whole") as url, browser.opened(f"{url}example.html", tmp_path / "b", camera) as tab:
-        tab.wait(f"{log}?.includes('knows')")
+        tab.wait(f"{log}?.includes('Labels: ')")
         tab.wait(f"{log}?.split('\\n').includes('wave')")
         assert all(request.startswith((url, "blob:", "data:")) for request in tab.requests)

@@ -1,4 +1,4 @@
-/** The page's modules for tests: one JSON document on stdin says what is wanted, one on stdout answers. */
+/** Runs the page's modules for tests: a JSON document on stdin has the request, one on stdout the result. */
 
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -22,7 +22,7 @@ const WORK = {
     });
   },
 
-  /** Frames in, what the network sees of each chunk, and when it ends. */
+  /** Takes frames; returns the end of each chunk and the network's input for it. */
   async preprocess({ model, frames, times }) {
     const { PictureMaker } = await module("clips");
     const { Ticker } = await module("clock");
@@ -51,7 +51,7 @@ const WORK = {
     });
   },
 
-  /** The whole model: its check, the events of its own example, shown some times over, and those of joints. */
+  /** Runs a whole model: its check, and the events of its example, repeated, and of joints. */
   async model({ repeats = 0, skeletons = [], times = [] }) {
     const { load } = await module("gesta");
     const model = await load(folder, async (name) => new Uint8Array(await readFile(new URL(name, folder))));

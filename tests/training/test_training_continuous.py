@@ -1,5 +1,6 @@
 """Continuous recognizers of clips: passages, windows, a training on tiny videos, its bundle, events and report."""
 
+import base64
 import json
 
 import cv2
@@ -13,6 +14,9 @@ from gesta.sources import catalog
 from gesta.tasks.clips.continuous import IGNORED, Windows, chunk_classes
 from gesta.tasks.clips.passages import Passage, passages
 from gesta.tasks.clips.recipe import AugmentationSettings
+from gesta.tasks.clips.spot import _strips
+from gesta.tasks.events import Seen
+from gesta.tasks.events_report import stretches
 
 FPS = 10.0
 TRANSFORM = Transform(fps=FPS, size=16, streams=("body",), channels=("gray",), body="frame", chunk=4)
@@ -79,6 +83,45 @@ def test_a_recording_with_spans_is_taken_whole(data):
     assert [(e.label, round(e.start, 3), round(e.end, 3)) for e in passage.truth] == [("x", 0.2, 0.6), ("y", 0.9, 1.3)]
 
 
+def test_event_reports_show_the_video_above_what_the_network_sees(data):
+    single = [s for s in catalog.read(data).samples if s.subject == "p0"]
+    video = single[0].color
+    span = Sample("r#x", "r", color=video, label="x", first_frame=4, last_frame=11)
+    recordings, _ = passages([span, *single], TRANSFORM, 1)
+    strips = _strips(recordings, TRANSFORM)
+    assert [name for name, _ in strips("r", 0.4, 1.2)] == ["video", "body, gray"]
+
+    joined = recordings[1]
+    sample, start, end = joined.sources[-1]
+    names, pictures = zip(*strips(joined.id, start, end), strict=True)
+    assert names == (f"video {sample.id}", "body, gray")
+    assert pictures[0].startswith("data:image/jpeg") and pictures[1].startswith("data:image/png")
+    after = [name for name, _ in strips(joined.id, end + 0.1, end + 0.9)]
+    assert after == ["body, gray"], "a generated rest has no video"
+
+    seen = [Seen(joined.id, FPS, len(joined.pixels), 0, joined.truth, ())]
+    page = stretches(seen, strips)
+    count = len(joined.truth)
+    assert page.count("missed: ") == page.count("data:image/jpeg") == page.count("data:image/png") == count > 0
+    assert f"<span>video {sample.id}</span>" in page
+
+
+def test_a_strip_shows_the_frames_of_its_stretch(data):
+    """The square is at the left or top in the first half of the video, and at the right or bottom in the second."""
+    sample = next(s for s in catalog.read(data).samples if s.label == "right")
+    whole = Sample("r#x", "r", color=sample.color, label="x", first_frame=0, last_frame=15)
+    strips = _strips(passages([whole], TRANSFORM, 1)[0], TRANSFORM)
+
+    def column(start_s, end_s, which):
+        content = base64.b64decode(strips("r", start_s, end_s)[which][1].partition(",")[2])
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+        frames = picture.reshape(picture.shape[0], -1, picture.shape[0]).mean(axis=(0, 1))
+        return float((frames * np.arange(len(frames))).sum() / frames.sum() / len(frames))
+
+    for which in (0, 1):
+        assert column(0.0, 0.8, which) < 0.5 < column(0.8, 1.6, which)
+
+
 def test_windows_depend_on_seed_epoch_and_index_alone():
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 255, (80, 1, 16, 16, 1), dtype=np.uint8)
@@ -116,7 +159,7 @@ def test_a_training_leaves_a_bundle_that_spots(gesta, data, tmp_path):
     found = json.loads(measured.stdout)
     assert found["detection_rate"] >= 0.75
     page = (tmp_path / "report" / "report.html").read_text()
-    assert "gestures found" in page and "<svg" in page
+    assert "data:image/jpeg" in page and "data:image/png" in page and "<svg" in page
     control = gesta("evaluate", bundle, data, "--shuffled", "--json")
     assert json.loads(control.stdout)["accuracy"] < found["accuracy"]
     again = gesta("train", data, "--from", bundle, "--set", "training.epochs=1", "--out", tmp_path / "on", "--json")

@@ -144,7 +144,7 @@ def try_it(driver):
 
 def results_and_export(driver):
     driver.execute_script("location.hash = 'results'")
-    until(lambda: "of clips right" in said(driver, "#main"), TRAINED_S, "measured")
+    until(lambda: "of clips correct" in said(driver, "#main"), TRAINED_S, "measured")
     assert f"{len(PEOPLE)} people" in said(driver, "#main")
     press(driver, "[data-key=report]")
     until(lambda: len(driver.window_handles) == 2, said="the report opens")

@@ -1,1 +1,1 @@
-"""Work that is killed, starved and disturbed at random moments, resumed, and compared with undisturbed work."""
+"""Drills: commands are killed or disturbed at random moments, resumed, and compared with undisturbed runs."""

@@ -1,14 +1,14 @@
-"""Drills: work killed (kill -9) at random moments, on full disks, on shares that stall, beside others; then compared.
+"""Drills: commands are killed (kill -9) at random moments, run out of disk, wait for stalled shares, and more.
 
     python -m tools.drills --count 5                    all, 5 kills of each
-    python -m tools.drills cache pack --count 100       some, with their full count; make drills COUNT=100
+    python -m tools.drills cache pack --count 100       some, with their full count; or make drills COUNT=100
     python -m tools.drills --list
 
-    python -m tools.drills --record                     the figures until now into docs/results/drills.json
+    python -m tools.drills --record                     write the results so far to docs/results/drills.json
 
-Each drill runs its work undisturbed first. Then it is disturbed as often as asked, resumed with the same command, and
-what came of it is compared: items that are lost, there twice, or other than undisturbed. Started again with the same
---out a drill counts on from where it was. Exit code 1 where anything was lost, doubled or different.
+Each drill first runs its command undisturbed. Then it disturbs the command `--count` times, resumes it in the same way,
+and compares the results: which items are lost, duplicated, or different. With the same --out, a drill continues where
+it stopped. The exit code is 1 if anything was lost, duplicated or different.
 """
 
 from __future__ import annotations
@@ -29,14 +29,12 @@ FAULTS = {**faults.FAULTS, "worker-memory": clusters.memory, "scheduler": cluste
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="drills; all where none is named")
-    parser.add_argument("--count", type=int, default=5, help="disturbances of each drill, in all runs together")
-    parser.add_argument("--out", type=Path, default=Path("runs/drills"), help="data, folders and figures")
+    parser.add_argument("names", nargs="*", help="names of drills (default: all)")
+    parser.add_argument("--count", type=int, default=5, help="disturbances of each drill, over all runs")
+    parser.add_argument("--out", type=Path, default=Path("runs/drills"), help="folder for data and results")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--list", action="store_true", help="names, and nothing else")
-    parser.add_argument(
-        "--record", action="store_true", help="write the figures of --out into docs/results/drills.json"
-    )
+    parser.add_argument("--list", action="store_true", help="only list the names")
+    parser.add_argument("--record", action="store_true", help="write the results in --out to docs/results/drills.json")
     given = parser.parse_args()
     out: Path = given.out.resolve()
     if given.record:

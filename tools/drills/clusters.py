@@ -1,4 +1,4 @@
-"""A kept Dask cluster that suffers: workers that use up their memory, a scheduler that is killed and started again."""
+"""A Dask cluster with faults: workers that run out of memory, a scheduler that is killed and restarted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SLOWEST_S = 300.0
 
 @dataclass
 class Kept:
-    """A scheduler and two workers, as somebody keeps them: what ends is started again (docs/cluster.md)."""
+    """A scheduler and two workers; processes that end are restarted (docs/cluster.md)."""
 
     folder: Path
     port: int
@@ -39,7 +39,7 @@ class Kept:
         return self.folder / "greed"
 
     def tend(self) -> None:
-        """Starts what is not running."""
+        """Starts the processes that are not running."""
         here = ("--no-dashboard", "--host", "127.0.0.1")
         self._start("scheduler", "scheduler", *here, "--port", self.port)
         for name in ("worker-0", "worker-1"):
@@ -60,14 +60,14 @@ class Kept:
 
     @property
     def deaths(self) -> int:
-        """Workers that Dask has ended for their memory."""
+        """Number of workers that Dask has stopped because of their memory."""
         logs = [self.folder / f"worker-{number}.log" for number in (0, 1)]
         return sum(log.read_text(errors="replace").count("memory budget") for log in logs if log.exists())
 
 
 @contextmanager
 def kept(folder: Path) -> Iterator[Kept]:
-    """A cluster in a folder of its own; its processes end with the block."""
+    """A cluster in a new folder; its processes end with the block."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         cluster = Kept(fresh(folder), free.getsockname()[1])
@@ -76,7 +76,7 @@ def kept(folder: Path) -> Iterator[Kept]:
         yield cluster
     finally:
         for process in reversed(cluster.running.values()):
-            process.terminate()  # a worker's nanny ends its worker
+            process.terminate()  # a worker's nanny stops its worker
         for process in cluster.running.values():
             with suppress(subprocess.TimeoutExpired):
                 process.wait(10)
@@ -84,7 +84,7 @@ def kept(folder: Path) -> Iterator[Kept]:
 
 
 def cluster_works(data: Path, cluster: Kept) -> list[Work]:
-    """Commands whose jobs go to the cluster."""
+    """Commands whose jobs run on the cluster."""
     where = ("--cluster", cluster.address)
 
     def prepare(folder: Path) -> None:
@@ -107,7 +107,7 @@ def cluster_works(data: Path, cluster: Kept) -> list[Work]:
 
 
 def memory(_: dict[str, Work], count: int, folder: Path, tally: Tally, rng: random.Random) -> None:
-    """A worker uses up its memory at a random moment of the work; Dask ends it and starts another."""
+    """A worker runs out of memory at a random moment; Dask stops it and starts another."""
 
     def starve(cluster: Kept) -> bool:
         before = cluster.deaths
@@ -122,7 +122,7 @@ def memory(_: dict[str, Work], count: int, folder: Path, tally: Tally, rng: rand
 
 
 def scheduler(_: dict[str, Work], count: int, folder: Path, tally: Tally, rng: random.Random) -> None:
-    """The scheduler is killed at a random moment of the work, its workers end with it, and all are started again."""
+    """The scheduler is killed at a random moment, its workers end with it, and all are restarted."""
 
     def restart(cluster: Kept) -> bool:
         cluster.kill("scheduler")
@@ -133,12 +133,12 @@ def scheduler(_: dict[str, Work], count: int, folder: Path, tally: Tally, rng: r
 
 
 def _suffering(disturb: Callable[[Kept], bool], count: int, folder: Path, tally: Tally, rng: random.Random) -> None:
-    """Each work in turn, disturbed once or twice, until there were `count` disturbances; then compared."""
+    """Runs the commands in turn, disturbs each once or twice until there were `count` disturbances, and compares."""
     if tally.count >= count:
         return
     with kept(folder / "cluster") as cluster:
         turns = cluster_works(folder.parent / "data", cluster)
-        for _ in range(2):  # the second time its workers are warm, as they are when they are disturbed
+        for _ in range(2):  # the second time the workers are warm, as in the disturbed runs
             known = [reference(work, folder / f"undisturbed-{work.name}") for work in turns]
         turn = tally.compared
         while tally.count < count:
@@ -148,7 +148,7 @@ def _suffering(disturb: Callable[[Kept], bool], count: int, folder: Path, tally:
             log.unlink(missing_ok=True)
             moments = sorted(rng.uniform(0, seconds) for _ in range(rng.choice((1, 1, 2))))
             while (code := _disturbed(work, place, log, cluster, moments, disturb, tally)) == 1 and _blamed(log):
-                log.unlink()  # a job in whose time four workers died is refused; the same command goes on
+                log.unlink()  # Dask gives up a job after four workers died in it; the same command resumes
             if code:
                 tally.failed(f"{work.name}: code {code}, {tail(log)}")
             else:
@@ -164,7 +164,7 @@ def _disturbed(
     disturb: Callable[[Kept], bool],
     tally: Tally,
 ) -> int:
-    """Runs the work once, disturbs it at the moments, keeps the cluster running. Its exit code."""
+    """Runs the command once, disturbs it at the given moments, and keeps the cluster running; returns its exit code."""
     started, waiting, process = time.monotonic(), list(moments), fork(work.act, place, log)
     while (code := ended(process)) is None:
         now = time.monotonic() - started

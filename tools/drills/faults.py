@@ -1,4 +1,4 @@
-"""Disk full, a share that stalls, a clock that jumps, two users in one cache."""
+"""Full disk, stalling share, jumping clock, two users of one cache."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ WRITERS = ("cache", "pack", "features", "track", "training")
 
 
 def full_disk(every: dict[str, Work], count: int, folder: Path, tally: Tally, rng: random.Random) -> None:
-    """The work on a file system of a random size, too small for it; then there is room, and it resumes."""
+    """Runs a command on a file system of a random, insufficient size; then enlarges it and resumes."""
     mount = folder / "small"
     mount.mkdir(parents=True, exist_ok=True)
-    if os.path.ismount(mount):  # of a drill that was stopped
+    if os.path.ismount(mount):  # left by an interrupted drill
         subprocess.run(["umount", mount], check=True)
     known: dict[str, tuple[Result, int]] = {}
     while tally.count < count:
@@ -52,17 +52,17 @@ def full_disk(every: dict[str, Work], count: int, folder: Path, tally: Tally, rn
 
 
 def stalling_share(every: dict[str, Work], count: int, folder: Path, tally: Tally, rng: random.Random) -> None:
-    """Reading a recording stops for a while, at random reads; then it goes on."""
+    """Reading a recording stalls for a while at random reads."""
     _patched(every, ("cache", "pack", "features"), _stalling, count, folder, tally, rng)
 
 
 def jumping_clock(every: dict[str, Work], count: int, folder: Path, tally: Tally, rng: random.Random) -> None:
-    """The computer's clock jumps by up to ten years, back and forth, while the work goes on and is killed."""
+    """The computer's clock jumps by up to ten years, back and forth, while the command runs."""
     _patched(every, ("cache", "pack", "features", "track", "training"), _jumping, count, folder, tally, rng)
 
 
 def two_users(every: dict[str, Work], count: int, folder: Path, tally: Tally, rng: random.Random) -> None:
-    """Two processes fill and read one cache that is too small for both, and one of them is killed half of the times."""
+    """Two processes fill and read one cache that is too small for both; one is killed in half of the cases."""
     from gesta.clips.cache import ClipCache
     from gesta.sources.catalog import read
 
@@ -76,7 +76,7 @@ def two_users(every: dict[str, Work], count: int, folder: Path, tally: Tally, rn
         cache.fill(samples, GRAY, workers=2)
         wrong = [s.id for s in samples if not np.array_equal(cache.load(s, GRAY).pixels, clips[s.id])]
         if wrong:
-            raise SystemExit(f"other clips than undisturbed: {wrong}")
+            raise SystemExit(f"clips differ from the undisturbed run: {wrong}")
 
     while tally.count < count:
         place = fresh(folder / "shared")
@@ -109,7 +109,7 @@ def _patched(
     tally: Tally,
     rng: random.Random,
 ) -> None:
-    """The work in a process in which something misbehaves: it must end by itself, and equal."""
+    """Runs a command in a process with a fault: it must finish by itself, with equal results."""
     known: dict[str, Result] = {}
     while tally.count < count:
         work = every[names[tally.count % len(names)]]

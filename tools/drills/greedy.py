@@ -1,4 +1,4 @@
-"""`dask worker --preload tools.drills.greedy`: the first worker that sees the file DRILL_GREED uses up its memory."""
+"""`dask worker --preload tools.drills.greedy`: the first worker that sees the file DRILL_GREED fills its memory."""
 
 from __future__ import annotations
 
@@ -24,4 +24,4 @@ def _wait(sign: Path) -> None:
         except (OSError, ValueError):
             continue
         held = [b"x" * PIECE for _ in range(most // PIECE)]
-        time.sleep(60 * len(held))  # until Dask ends this process
+        time.sleep(60 * len(held))  # until Dask stops this process

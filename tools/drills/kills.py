@@ -1,4 +1,4 @@
-"""One drill: kill, resume, compare; and its figures, which are kept."""
+"""One drill: kill, resume, compare; and its stored results."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tools.drills.processes import fork, killed_after, tail, whole
 from tools.drills.works import Result, Work
 
 LET_THROUGH = 0.4
-"""How often work that was killed is not killed again but comes to its end."""
+"""Probability that a resumed command is not killed again."""
 
 
 @dataclass
 class Tally:
-    """Figures of one drill: disturbances; works that came to their end and were compared, `interrupted` those of them
-    that had stopped before; and what was wrong."""
+    """Results of one drill: `count` disturbances; `compared` commands that finished, `interrupted` of them after a
+    stop; and what was wrong."""
 
     path: Path
     count: int = 0
@@ -31,7 +31,7 @@ class Tally:
 
     @classmethod
     def read(cls, path: Path) -> Tally:
-        """The figures until now."""
+        """Reads the results so far."""
         return cls(path, **json.loads(path.read_text(encoding="utf-8"))) if path.exists() else cls(path)
 
     def write(self) -> None:
@@ -40,7 +40,7 @@ class Tally:
         self.path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
     def compare(self, found: Result, expected: Result, *, interrupted: bool) -> None:
-        """Counts one finished work."""
+        """Adds one finished command."""
         self.compared += 1
         self.interrupted += interrupted
         self.lost += len(expected.items.keys() - found.items.keys())
@@ -49,11 +49,11 @@ class Tally:
         differ = [name for name, one in found.items.items() if expected.items.get(name, one) != one]
         self.unequal += len(differ)
         for name in [*found.doubled, *sorted(more), *differ][:3]:
-            self.errors.append(f"work {self.compared}: {name}")
+            self.errors.append(f"run {self.compared}: {name}")
         self.write()
 
     def failed(self, text: str) -> None:
-        """Counts work that did not come to its end."""
+        """Adds a command that did not finish."""
         self.errors.append(text)
         self.write()
 
@@ -64,8 +64,8 @@ class Tally:
     def line(self, name: str) -> str:
         told = "" if not self.errors else f"; first: {self.errors[0]}"
         return (
-            f"{name}: {self.count} disturbed, {self.compared} ended and compared ({self.interrupted} of them were "
-            f"interrupted): {self.lost} lost, {self.doubled} doubled, {self.unequal} unequal{told}"
+            f"{name}: {self.count} disturbances, {self.compared} finished and compared ({self.interrupted} of them "
+            f"interrupted): {self.lost} lost, {self.doubled} duplicated, {self.unequal} different{told}"
         )
 
 
@@ -76,16 +76,16 @@ def fresh(folder: Path) -> Path:
 
 
 def reference(work: Work, folder: Path) -> tuple[Result, float]:
-    """What undisturbed work ends with, and how long it takes. Raises RuntimeError where it fails by itself."""
+    """Result and duration of an undisturbed run. Raises RuntimeError if it fails."""
     fresh(folder)
     code, seconds = whole(work.act, folder, folder / "log")
     if code:
-        raise RuntimeError(f"{work.name}: fails undisturbed, code {code}: {tail(folder / 'log')}")
+        raise RuntimeError(f"{work.name}: fails without a disturbance, code {code}: {tail(folder / 'log')}")
     return work.result(folder), seconds
 
 
 def based(training: Work, base: Path) -> None:
-    """A trained bundle, for what begins with one."""
+    """Trains a bundle for the commands that need one."""
     if not (base / "manifest.json").exists():
         reference(training, base.parents[1])
 
@@ -93,7 +93,7 @@ def based(training: Work, base: Path) -> None:
 def kill_drill(
     work: Work, count: int, folder: Path, tally: Tally, rng: random.Random, training: Work, base: Path
 ) -> None:
-    """Kills the work `count` times in all, each time at a random moment, and resumes it; compares whenever it ends."""
+    """Kills the command `count` times at random moments and resumes it; compares the results whenever it finishes."""
     if tally.count >= count:
         return
     if work.name == "compress":
@@ -114,6 +114,6 @@ def kill_drill(
                 tally.count += 1
                 tally.write()
         if code:
-            tally.failed(f"resumed work fails, code {code}: {tail(log)}")
+            tally.failed(f"the resumed command fails, code {code}: {tail(log)}")
         else:
             tally.compare(work.result(place), expected, interrupted=tally.count > before)

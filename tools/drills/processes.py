@@ -1,4 +1,4 @@
-"""Work in a forked process whose libraries are imported already, so that a kill meets the work and not its imports."""
+"""Commands in a forked process with all libraries imported, so that a kill hits the work and not the imports."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 Act = Callable[[Path], None]
-"""Work on a folder, begun or resumed."""
+"""Starts or resumes a command in a folder."""
 SLOWEST_S = 900.0
 PR_SET_PDEATHSIG = 1
 
 
 def fork(act: Act, folder: Path, log: Path) -> int:
-    """Starts the work; its output goes to `log`. Returns the process's id."""
+    """Starts the command with its output in `log`; returns the process id."""
     sys.stdout.flush()
     pid = os.fork()
     if pid:
@@ -27,7 +27,7 @@ def fork(act: Act, folder: Path, log: Path) -> int:
     try:
         os.setsid()
         if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # it does not outlive the drill
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # end with the drill
         stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(stream, 1)
         os.dup2(stream, 2)
@@ -44,7 +44,7 @@ def fork(act: Act, folder: Path, log: Path) -> int:
 
 
 def killed_after(pid: int, seconds: float) -> int | None:
-    """None where the process was killed (SIGKILL) at that moment, else its exit code: it was finished before."""
+    """Kills the process (SIGKILL) after some seconds and returns None, or its exit code if it ended before."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         if (code := ended(pid)) is not None:
@@ -56,13 +56,13 @@ def killed_after(pid: int, seconds: float) -> int | None:
 
 
 def ended(pid: int) -> int | None:
-    """The exit code of a process that has ended, negative for a signal."""
+    """The exit code of a process, negative for a signal; None while it runs."""
     done, status = os.waitpid(pid, os.WNOHANG)
     return os.waitstatus_to_exitcode(status) if done else None
 
 
 def whole(act: Act, folder: Path, log: Path) -> tuple[int, float]:
-    """Runs the work to its end: (exit code, seconds)."""
+    """Runs the command to its end; returns (exit code, seconds)."""
     started = time.monotonic()
     pid = fork(act, folder, log)
     code = killed_after(pid, SLOWEST_S)
@@ -70,6 +70,6 @@ def whole(act: Act, folder: Path, log: Path) -> tuple[int, float]:
 
 
 def tail(log: Path, lines: int = 4) -> str:
-    """The end of what a process said."""
+    """The last lines of a process's output."""
     text = log.read_text(errors="replace") if log.exists() else ""
     return " / ".join(line.strip() for line in text.splitlines()[-lines:])

@@ -1,4 +1,4 @@
-"""The figures of drills as docs/results/drills.json has them."""
+"""Writes the results of the drills to docs/results/drills.json."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ COLUMNS = [
     "drill",
     "command",
     "disturbed",
-    "works ended and compared",
+    "finished and compared",
     "of them interrupted",
-    "lost, doubled, different",
+    "lost, duplicated, different",
 ]
 DRILLS = {
     "cache": "kill -9: filling the cache, two threads",
     "pack": "kill -9: `gesta data pack`",
     "features": "kill -9: `gesta features`",
-    "track": "kill -9: `gesta track`, with a mock of the networks",
+    "track": "kill -9: `gesta track`, with mock networks",
     "training": "kill -9: `gesta train --resume`",
     "tune": "kill -9: `gesta tune`",
-    "compress": "kill -9: `gesta compress`, speeds measured in its own process",
+    "compress": "kill -9: `gesta compress`, with speeds measured in the same process",
     "reproduce": "kill -9: `gesta reproduce mullick/table-3.2`, two workers",
-    "worker-memory": "a Dask worker runs out of memory and is ended, under data prepare, features, crossval in turn",
-    "scheduler": "the Dask scheduler is killed with -9 and restarted with its workers, under the same commands",
-    "full-disk": "disk full at a random size (a small tmpfs) under cache, pack, features, track and training in turn; "
-    "then space is freed and the same command repeated",
-    "stalling-share": "a network share that stalls for up to 1.5 s at one read in five, under cache, pack and features",
-    "jumping-clock": "a clock that jumps by up to ten years, back and forth, under cache, pack, features, track and "
+    "worker-memory": "a Dask worker runs out of memory and is stopped, in data prepare, features and crossval in turn",
+    "scheduler": "the Dask scheduler is killed with -9 and restarted with its workers, in the same commands",
+    "full-disk": "disk full at a random size (a small tmpfs) in cache, pack, features, track and training in turn; "
+    "then the disk is enlarged and the same command repeated",
+    "stalling-share": "a network share that stalls for up to 1.5 s at one read in five, in cache, pack and features",
+    "jumping-clock": "a clock that jumps by up to ten years, back and forth, in cache, pack, features, track and "
     "training",
     "two-users": "two processes fill and read one cache that is too small for both; one is killed in half of the cases",
 }
@@ -39,7 +39,7 @@ GOALS |= dict.fromkeys(("training", "tune", "compress", "reproduce", "worker-mem
 
 
 def record(out: Path) -> None:
-    """Puts the figures of the drills in a folder into docs/results/drills.json; those of others stay."""
+    """Writes the results of the drills in a folder to docs/results/drills.json; keeps those of other drills."""
     path = DOCS / "results" / "drills.json"
     document = json.loads(path.read_text(encoding="utf-8"))
     rows = {row[1].rpartition("=")[2].strip("`"): row for row in document["rows"]}

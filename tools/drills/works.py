@@ -1,4 +1,4 @@
-"""The work that is disturbed: what runs, on tiny data, and what must have come of it."""
+"""The commands that are disturbed, on tiny data, and how their results are read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PEOPLE, TAKES, FRAMES = 4, 4, 16
 
 @dataclass(frozen=True)
 class Result:
-    """What a folder holds: a hash by item, and the items that are there more than once."""
+    """Contents of a folder: the hash of each item, and the items that exist more than once."""
 
     items: dict[str, str]
     doubled: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Work:
-    """`act(folder)` begins or resumes; `result(folder)` reads what came of it."""
+    """A command: `act(folder)` starts or resumes it; `result(folder)` reads its result."""
 
     name: str
     act: Callable[[Path], None]
@@ -47,7 +47,7 @@ class Work:
 
 
 def made(folder: Path) -> Path:
-    """Videos of a square that goes right or down, by PEOPLE people, as index.csv names them."""
+    """Makes videos of a square that moves right or down, of PEOPLE people, with an index.csv."""
     if (folder / "index.csv").exists():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def gesta(*words: object) -> None:
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Ends the process with 1 where the command line would."""
+    """Exits with code 1 for errors, like the command line."""
     try:
         yield
     except GestaError as error:
@@ -100,18 +100,18 @@ def hashed(data: bytes) -> str:
 
 
 def files(folder: Path, pattern: str = "**/*") -> Result:
-    """Every file by its name and content; what a crash left under a temporary name is an item too many."""
+    """All files by name and hash; files that a crash left under a temporary name count as duplicates."""
     found = {str(p.relative_to(folder)): hashed(p.read_bytes()) for p in folder.glob(pattern) if p.is_file()}
     return Result({name: one for name, one in found.items() if not _TEMPORARY.search(name)}, left_behind(folder))
 
 
 def left_behind(folder: Path) -> tuple[str, ...]:
-    """Temporary names that nobody will use any more."""
+    """Files with temporary names that are no longer used."""
     return tuple(str(p) for p in folder.rglob("*") if _TEMPORARY.search(p.name))
 
 
 def works(data: Path, base: Path) -> list[Work]:
-    """All of them. `data`: as `made` leaves them; `base`: a trained bundle, for what begins with one."""
+    """All commands. `data`: from `made`; `base`: a trained bundle, for commands that need one."""
 
     def cache(folder: Path) -> None:
         from gesta.sources.catalog import read
@@ -155,7 +155,7 @@ def works(data: Path, base: Path) -> list[Work]:
 
 
 def _measured_here() -> None:
-    """Speeds are measured in this process: they need not be right here, and fresh processes cost more than the rest."""
+    """Measures speeds in this process: they do not have to be right here, and new processes take longest."""
     from gesta.engines import host
     from gesta.evaluation.latency import measure
     from gesta.exporting import run
@@ -188,7 +188,7 @@ def stored(folder: Path) -> Result:
 
 
 def track(data: Path, out: Path) -> None:
-    """With a stand-in for the networks, which are no part of the package: a person goes through the picture."""
+    """Tracks with mock networks, because the package has no real ones: a person moves through the image."""
     from gesta.experiments import track as dataset
     from gesta.experiments import track_recording as recording
     from gesta.sources.catalog import read
@@ -200,7 +200,7 @@ def track(data: Path, out: Path) -> None:
 
 
 class Stand:
-    """A tracker that knows what it should find."""
+    """A mock tracker with known results."""
 
     def __init__(self, what: Any, mask: bool = False, **_: Any) -> None:
         from gesta.trackers import joint_names
@@ -221,7 +221,7 @@ class Stand:
 
 
 def tracked(folder: Path) -> Result:
-    """The skeletons and masks by their numbers (archives and videos hold when they were made), and the index."""
+    """The values of skeletons and masks, because archives and videos contain their date, and the index."""
     out = folder / "tracked"
     paths = sorted(p for p in out.rglob("*") if p.is_file() and "videos" not in p.parts)
     items = {str(path.relative_to(out)): hashed(_content(path)) for path in paths}
@@ -244,7 +244,7 @@ def _content(path: Path) -> bytes:
 
 
 def trained(folder: Path) -> Result:
-    """Weights and metrics of the bundle, and each epoch once in the log."""
+    """Weights and metrics of the bundle, and the epochs in the log, each of which may occur only once."""
     import safetensors.numpy
 
     bundle = folder / "run" / "bundle"
@@ -265,7 +265,7 @@ def tuned(folder: Path) -> Result:
 
 
 def compressed(folder: Path) -> Result:
-    """The rows of the frontier, without what was timed."""
+    """The rows of the frontier without measured times."""
     rows = json.loads((folder / "small" / "frontier.json").read_text())["rows"]
     items = {f"{row['step']} {row['precision']}": json.dumps(untimed(row), sort_keys=True) for row in rows}
     names = Counter(f"{row['step']} {row['precision']}" for row in rows)
@@ -273,7 +273,7 @@ def compressed(folder: Path) -> Result:
 
 
 def results(folder: Path) -> Result:
-    """The result of each job of a command, without what was timed."""
+    """The result of each job of a command without measured times."""
     found = {}
     for path in folder.rglob("*.json"):
         document = json.loads(path.read_text())
@@ -286,7 +286,8 @@ TIMED = ["second", "minute", "waiting", "_ms", "latency", "created", "path", "fo
 
 
 def untimed(value: Any) -> Any:
-    """A document without durations, rates, folders, days, and hashes and sizes of exports, which hold such."""
+    """A document without durations, rates, folders and dates, and without hashes and sizes of exports, which contain
+    them."""
     if isinstance(value, dict):
         words = [*TIMED, "bytes"] if "latency_ms" in value else TIMED
         return {k: untimed(v) for k, v in value.items() if not any(word in k for word in words)}
@@ -294,7 +295,7 @@ def untimed(value: Any) -> Any:
 
 
 def warm() -> None:
-    """Imports what the works import, once."""
+    """Imports the libraries of all commands once."""
     os.environ["OMP_NUM_THREADS"] = "1"
     import lightning.pytorch  # noqa: F401
     import openvino  # noqa: F401

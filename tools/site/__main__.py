@@ -1,6 +1,6 @@
-"""Builds the site into build/site, and fails at a warning, a dead link, or a page that loads anything from elsewhere.
+"""Builds the site in build/site. Fails on a warning, a dead link, or a page that loads anything from another server.
 
-python -m tools.site                 then open build/site/index.html, no server needed
+python -m tools.site                 then open build/site/index.html; no server is needed
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
     done = subprocess.run([sys.executable, "-m", "zensical", "build", "--clean", "--strict", "-f", str(CONFIG)])
     if done.returncode != 0:
         sys.exit(
-            "the site was not built: mend what is listed above (pages of build/pages come from docs/ and the source)"
+            "the site was not built: fix the problems above (pages in build/pages are made from docs/ and the source)"
         )
     found = links.check(SITE)
     if found.dead:
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def stage() -> None:
-    """Everything that the generator reads, into build/: pages as they are and as they are made, and its settings."""
+    """Writes the input of the generator to build/: copied pages, generated pages, and settings."""
     shutil.rmtree(SOURCE, ignore_errors=True)
     shutil.copytree(SETTINGS.with_name("assets"), SOURCE / "assets")
     pages.copy(ROOT, SOURCE)

@@ -1,4 +1,4 @@
-"""The page of the Python API: the objects on it. mkdocstrings reads them from the source."""
+"""The page of the Python API: a list of objects, which mkdocstrings reads from the source."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import gesta
 CALLS = ("train", "load", "evaluate", "inspect", "crossval", "enroll", "export", "compress", "benchmark")
 VALUES = ("Prediction", "Sample", "Frame", "GestaError")
 GROUPS = {
-    "Calls": ("What the commands do, as functions.", tuple(f"gesta.{name}" for name in CALLS)),
+    "Functions": ("The commands as functions.", tuple(f"gesta.{name}" for name in CALLS)),
     "Results": (
-        "What the calls return.",
+        "The return values of the functions.",
         ("gesta.results.Result", "gesta.experiments.train.Trained", "gesta.api.Measured", "gesta.api.Made"),
     ),
     "Models": (
@@ -24,14 +24,14 @@ GROUPS = {
         ),
     ),
     "Values": (
-        "What goes in and comes out.",
+        "Inputs and outputs.",
         (*(f"gesta.{name}" for name in VALUES), "gesta.schema.HandEstimate", "gesta.decoder.GestureEvent"),
     ),
 }
 
 
 def page() -> str:
-    """The page as mkdocstrings takes it. Raises ValueError if a public name of the package is missing on it."""
+    """The page as input for mkdocstrings. Raises ValueError if it lacks a public name of the package."""
     missing = set(gesta.__all__) - {*CALLS, *VALUES, "__version__"}
     if missing:
         raise ValueError(f"not on the page of the API: {', '.join(sorted(missing))} (tools/site/api.py)")

@@ -1,4 +1,4 @@
-"""The reference of the commands, made from the commands themselves: what `--help` knows, one page a command."""
+"""The reference of the commands, generated from their `--help`: one page per command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEFT_OUT = ("--help", "--install-completion", "--show-completion")
 
 
 def write(folder: Path) -> dict[str, str]:
-    """Writes index.md and a page for every command; gives the commands' names and the pages' files."""
+    """Writes index.md and a page for every command; returns the files by name of the command."""
     folder.mkdir(parents=True)
     top: Any = typer.main.get_command(app)
     context = typer.Context(top, info_name="gesta")
@@ -33,20 +33,20 @@ def _index(files: dict[str, str]) -> Iterator[str]:
     yield from (
         "# Commands",
         "",
-        "Everything is `gesta COMMAND`, and `gesta COMMAND --help` says what stands here.",
+        "All commands have the form `gesta COMMAND`; `gesta COMMAND --help` prints the same information as this page.",
         "",
     )
     yield from (
-        "Exit codes: 0 it worked, 1 it failed, 2 it was called wrongly. Results go to stdout, as one JSON document",
+        "Exit codes: 0 success, 1 failure, 2 wrong usage. Results go to stdout, as one JSON document",
         "",
     )
-    yield from ("with `--json`; progress and warnings go to stderr.", "", "| command | what it does |", "|---|---|")
+    yield from ("with `--json`; progress and warnings go to stderr.", "", "| command | description |", "|---|---|")
     for name, file in files.items():
         yield f"| [`gesta {name}`]({file}) | {_cell(COMMANDS[name])} |"
 
 
 def _page(command: Any, parent: typer.Context, name: str, level: int) -> Iterator[str]:
-    """A command's section: what it does, usage, its arguments and options; those of its own commands below."""
+    """The section of a command: description, usage, arguments and options; then its subcommands."""
     context = typer.Context(command, info_name=name, parent=parent)
     yield from (f"{'#' * level} {context.command_path}", "", _about(command), "")
     yield from ("```text", f"{context.command_path} {' '.join(command.collect_usage_pieces(context))}", "```", "")
@@ -60,7 +60,7 @@ def _page(command: Any, parent: typer.Context, name: str, level: int) -> Iterato
 
 
 def _about(command: Any) -> str:
-    """What the help says, its examples as a block of commands."""
+    """The description of a command, with its examples as a code block."""
     paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
     return "\n\n".join(_example(one) if one.startswith("Example") else _escaped(one) for one in paragraphs)
 
@@ -75,6 +75,6 @@ def _cell(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text for people as Markdown that says the same: `<x>` and stars outside code are no markup."""
+    """Plain text as Markdown: `<x>`, stars and underscores outside code are escaped."""
     parts = re.split(r"(`[^`]*`)", text)
     return "".join(part if index % 2 else re.sub(r"([*_<])", r"\\\1", part) for index, part in enumerate(parts))

@@ -1,4 +1,4 @@
-"""The import graph as a picture: the packages of gesta, who imports whom, drawn from the source in rows."""
+"""The import graph as a picture: the packages of gesta and their imports, drawn in rows."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SWEEPS = 8
 
 
 def picture(root: Path) -> str:
-    """An SVG to stand in a page. An arrow leads from a package to one that it imports; an import that longer ways of
-    arrows imply as well has none."""
+    """The graph as SVG for a page. An arrow points from a package to one that it imports; imports that follow from
+    longer paths have no arrow."""
     modules = modules_of(root)
     named = package_graph(import_graph(modules, root.name))
     imports = {_short(name): {_short(one) for one in targets} - {root.name} for name, targets in named.items()}
@@ -29,7 +29,7 @@ def picture(root: Path) -> str:
 
 
 def layers(imports: Graph) -> list[list[str]]:
-    """The packages in rows: one stands above everything that it imports, those of a circle stand side by side."""
+    """The packages in rows: each above everything that it imports, those of a cycle side by side."""
     below = {name: _reached(name, imports) for name in imports}
     depth: dict[str, int] = {}
     for name in sorted(below, key=lambda one: len(below[one] | {one})):
@@ -41,7 +41,7 @@ def layers(imports: Graph) -> list[list[str]]:
 
 
 def reduced(imports: Graph) -> dict[str, set[str]]:
-    """The imports without those that a longer way implies (the transitive reduction), circles kept whole."""
+    """The imports without those that follow from longer paths (the transitive reduction); cycles are kept."""
     below = {name: _reached(name, imports) for name in imports}
     return {
         name: {
@@ -55,7 +55,7 @@ def reduced(imports: Graph) -> dict[str, set[str]]:
 
 
 def ordered(rows: list[list[str]], imports: Graph) -> list[list[str]]:
-    """The rows with neighbors in the graph near each other: each by the mean place of what it is joined with."""
+    """Sorts each row so that neighbors in the graph are close: by the mean position of connected packages."""
     joined = {name: set(imports[name]) | {one for one in imports if name in imports[one]} for name in imports}
     place = {name: index - len(row) / 2 for row in rows for index, name in enumerate(row)}
     for _ in range(SWEEPS):
@@ -70,7 +70,7 @@ def _short(name: str) -> str:
 
 
 def _reached(start: str, imports: Graph) -> set[str]:
-    """All that a package imports, itself or by others."""
+    """Everything that a package imports, directly or indirectly."""
     found: set[str] = set()
     edge = set(imports[start])
     while edge:
@@ -97,14 +97,14 @@ def _svg(rows: list[list[str]], imports: Graph, about: str) -> str:
             f'<defs>{head}<path d="M0 0L8 4L0 8z"/></marker></defs>',
             *arrows,
             *boxes,
-            f"</svg><figcaption>{html.escape(about)}; arrows that others imply are left out</figcaption></figure>",
+            f"</svg><figcaption>{html.escape(about)}; arrows that follow from others are omitted</figcaption></figure>",
         ]
     )
 
 
 def _arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
     (x, y), (u, v) = start, end
-    if y == v:  # of a circle
+    if y == v:  # in a cycle
         side = 1 if u > x else -1
         return f'<path d="M{x + side * BOX[0] / 2:.0f} {y:.0f}L{u - side * BOX[0] / 2:.0f} {v:.0f}"/>'
     top, bottom = y + BOX[1] / 2, v - BOX[1] / 2

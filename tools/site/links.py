@@ -1,4 +1,4 @@
-"""Dead links of a built site: every address in its pages leads to a file, and where it names a place, to that."""
+"""Finds dead links of a built site: every URL in its pages must lead to a file and, if given, to an anchor in it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 LOADED = {"script": "src", "img": "src", "source": "src", "iframe": "src", "link": "href"}
-"""Elements whose address the browser asks by itself."""
+"""Elements whose URL the browser loads automatically."""
 HARMLESS = ("canonical", "prev", "next", "preconnect", "dns-prefetch")
 
 
 @dataclass
 class Found:
-    """What a check came to."""
+    """The result of a check."""
 
     pages: int = 0
     links: int = 0
@@ -23,7 +23,7 @@ class Found:
 
 
 class Page(HTMLParser):
-    """The addresses and places of one page; `elsewhere`: what it would load from another machine."""
+    """The links and anchors of one page; `elsewhere`: what it would load from another server."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -44,12 +44,12 @@ class Page(HTMLParser):
 
 
 def check(site: Path) -> Found:
-    """Every page of the site; dead are links without a target, and what is loaded from another machine."""
+    """Checks every page of the site; links without a target and files loaded from other servers are dead."""
     read = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
     found = Found(len(read), sum(len(page.links) for page in read.values()))
     for path, page in read.items():
         name = path.relative_to(site).as_posix()
-        found.dead += [f"{name}: loads {address} from elsewhere" for address in page.elsewhere]
+        found.dead += [f"{name}: loads {address} from another server" for address in page.elsewhere]
         found.dead += [f"{name}: {link}" for link in dict.fromkeys(page.links) if not _leads(link, path, site, read)]
     return found
 

@@ -1,4 +1,4 @@
-"""The pages of the repository as pages of the site: where they come to stand, and their links with them."""
+"""Copies the pages of the repository to the site, and adapts their links."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 OF_THE_ROOT = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
-"""Files beside docs/ that are pages, too."""
+"""Files outside docs/ that are also pages."""
 EXAMPLES = "examples.md"
 
 
 def copy(root: Path, out: Path) -> None:
-    """All pages and pictures of `root`/docs, those of OF_THE_ROOT and the example scripts. Raises ValueError for a link
-    to what is not a page."""
+    """Copies all pages and images of `root`/docs, those of OF_THE_ROOT and the example scripts. Raises ValueError for a
+    link to something that is not a page."""
     for path in sorted((root / "docs").iterdir()):
         if path.suffix == ".md":
             _copy_page(root, path, out)
@@ -27,7 +27,7 @@ def copy(root: Path, out: Path) -> None:
 
 
 def place(inside: str) -> str | None:
-    """Where a file of the repository stands on the site, as a path in its folder of pages; None if it does not."""
+    """The path of a repository file in the site's folder of pages; None if it is not on the site."""
     if inside in OF_THE_ROOT:
         return OF_THE_ROOT[inside]
     if inside.split("/")[0] == "examples":
@@ -38,7 +38,7 @@ def place(inside: str) -> str | None:
 
 
 def insert(page: Path, marker: str, content: str) -> None:
-    """Puts what was made in the place of `<!-- marker -->`. Raises ValueError where a page has no such place."""
+    """Replaces `<!-- marker -->` by content. Raises ValueError if the page does not contain it exactly once."""
     text, comment = page.read_text(encoding="utf-8"), f"<!-- {marker} -->"
     if text.count(comment) != 1:
         raise ValueError(f"{page}: expected {comment} once")
@@ -46,7 +46,7 @@ def insert(page: Path, marker: str, content: str) -> None:
 
 
 def outside_code(text: str, change: Callable[[str], str]) -> str:
-    """The text with `change` made to what stands between its fenced blocks."""
+    """The text with `change` applied outside of fenced code blocks."""
     parts = re.split(r"(^```.*?^```$)", text, flags=re.MULTILINE | re.DOTALL)
     return "".join(part if index % 2 else change(part) for index, part in enumerate(parts))
 
@@ -59,7 +59,7 @@ def _copy_page(root: Path, path: Path, out: Path) -> None:
         inside = os.path.relpath((path.parent / target).resolve(), root.resolve())
         page = place(Path(inside).as_posix())
         if page is None:
-            raise ValueError(f"{path}: links to {target}, which is not a page of the site (tools/site/pages.py)")
+            raise ValueError(f"{path}: links to {target}, which is not on the site (tools/site/pages.py)")
         return f"]({page}{'#' if part else ''}{part})"
 
     text = outside_code(path.read_text(encoding="utf-8"), lambda prose: re.sub(r"\]\(([^)\s]+)\)", moved, prose))
@@ -69,8 +69,8 @@ def _copy_page(root: Path, path: Path, out: Path) -> None:
 
 
 def _examples(folder: Path) -> str:
-    """One section a script: its file, and the script whole."""
-    lines = ["# Examples", "", "Short scripts to run as they stand. A test runs each of them.", ""]
+    """One section per script: its path and source."""
+    lines = ["# Examples", "", "Short scripts that run unchanged. A test runs each of them.", ""]
     for path in sorted(folder.glob("*.py")):
         lines += [f"## {path.stem.replace('_', ' ').capitalize()}", "", f"`examples/{path.name}`", ""]
         lines += ["```python", path.read_text(encoding="utf-8").rstrip("\n"), "```", ""]

@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
 
 from gesta.audit.faults_files import span_s
 from gesta.audit.probing import main_video
@@ -18,7 +19,7 @@ from gesta.clips.decode import probe
 from gesta.clips.read import iter_recording
 from gesta.draw import Image, depth_image, draw_skeleton, film_strip, jpeg
 from gesta.files import write_whole
-from gesta.look import head, sorting, titled
+from gesta.look import head, linked, sorting, titled
 from gesta.schema import Frame, GestaError, Listing, Resource, Sample
 from gesta.words import counted
 
@@ -29,9 +30,13 @@ MOST_CLASSES = 60
 
 @dataclass(frozen=True)
 class Strip:
-    """One film strip on the page: its sample and the picture as base64 JPEG, or why there is none."""
+    """One film strip on the page: its sample and the picture as base64 JPEG, or why there is none.
+
+    `linked`: the caption with links to the sample's files.
+    """
 
     caption: str
+    linked: Markup
     picture: str = ""
     error: str = ""
 
@@ -117,12 +122,13 @@ def _varied(members: Sequence[Sample]) -> list[Sample]:
 
 def _strip(sample: Sample, made: Image | str) -> Strip:
     caption = sample.id + (f", person {sample.subject}" if sample.subject else "")
+    named = linked(caption, (file.path for file in sample.files))
     if isinstance(made, str):
-        return Strip(caption, error=made)
+        return Strip(caption, named, error=made)
     try:
-        return Strip(caption, base64.b64encode(jpeg(made)).decode())
+        return Strip(caption, named, base64.b64encode(jpeg(made)).decode())
     except ValueError as error:
-        return Strip(caption, error=str(error))
+        return Strip(caption, named, error=str(error))
 
 
 def _wanted(sample: Sample, n: int) -> set[int]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips.plane import Plane, RawFrame, gray_plane
+from gesta.schema import Sample
 
 REST_S = (0.8, 2.5)
 """Duration of a rest, without the transition to the next clip."""
@@ -31,22 +32,22 @@ NOISE_LEVELS = 1.5
 UNKNOWN_STEP_S = 1 / 30
 
 Frames = Sequence[RawFrame]
-Truth = tuple[str, float, float]
-"""Label, start and end in seconds."""
+Span = tuple[Sample, float, float]
+"""A clip, and its start and end in seconds of the joined video."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Component of a joined video: `frames` returns a clip's frames; `label`: None for other motion in a rest."""
+    """Component of a joined video: `frames` returns the frames of the clip `sample`."""
 
+    sample: Sample
     frames: Callable[[], Iterable[RawFrame]]
-    label: str | None
 
 
-def joined(parts: Sequence[Part], rng: np.random.Generator, truth: list[Truth]) -> Iterator[RawFrame]:
+def joined(parts: Sequence[Part], rng: np.random.Generator, spans: list[Span]) -> Iterator[RawFrame]:
     """Frames of a rest, the first part, a rest, ..., the last part, a rest, with times from 0.
 
-    `truth` is filled with the parts' labels and times as frames are consumed. Only one part is in memory at a time.
+    `spans` is filled with the clips and their times as frames are consumed. Only one part is in memory at a time.
     """
     clock, before = 0.0, None
     for part in parts:
@@ -61,8 +62,7 @@ def joined(parts: Sequence[Part], rng: np.random.Generator, truth: list[Truth]) 
         for frame in frames:
             yield replace(frame, time_s=start + frame.time_s - frames[0].time_s)
         clock = start + frames[-1].time_s - frames[0].time_s + step
-        if part.label is not None:
-            truth.append((part.label, start, clock))
+        spans.append((part.sample, start, clock))
         before = frames[-SWAY_FRAMES - 1 :]
     if before:
         step = _step(before)

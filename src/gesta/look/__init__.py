@@ -7,7 +7,9 @@ body, `<table class="sorts">`; colors are CSS variables of the style.
 from __future__ import annotations
 
 import html
+import os
 import time
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
@@ -49,6 +51,19 @@ def sorting() -> Markup:
 def links(*names: str) -> Markup:
     """Links to files in the same folder as the page."""
     return Markup(", ".join(f'<a href="{quote(name)}">{html.escape(name)}</a>' for name in names))
+
+
+def linked(text: str, paths: Iterable[Path]) -> Markup:
+    """The text as a link to its file or folder; if there are several, the text and a link to each by its name."""
+    different = list(dict.fromkeys(paths))
+    if len(different) == 1:
+        return Markup(_link(different[0], text))
+    each = ", ".join(_link(path, os.fsencode(path.name).decode(errors="backslashreplace")) for path in different)
+    return Markup(f"{html.escape(text)} ({each})")
+
+
+def _link(path: Path, text: str) -> str:
+    return f'<a href="{path.absolute().as_uri()}">{html.escape(text)}</a>'
 
 
 def _text(name: str) -> str:

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from gesta.bundle import card
 from gesta.files import json_text, write_files
-from gesta.look import head, links, sorting, titled
+from gesta.look import head, linked, links, sorting, titled
 from gesta.tasks.base import Evaluation
 from gesta.tasks.classification import Strips, most_confident_mistakes, predicted
 from gesta.words import in_english
@@ -36,7 +37,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Shown:
-    """A clip and its prediction. `guesses`: (label, probability), the most confident first; `link`: to its file."""
+    """A clip and its prediction. `guesses`: (label, probability), the most confident first; `linked`: its id with
+    links to its files."""
 
     id: str
     subject: str | None
@@ -45,7 +47,7 @@ class Shown:
     of_truth: float
     strips: list[tuple[str, str]]  # (caption, PNG as data URI)
     seconds: float | None
-    link: str
+    linked: Markup
 
 
 def report(result: Evaluation, out: Path, strips: Strips) -> None:
@@ -145,6 +147,5 @@ def shown(result: Evaluation, row: int, strips: Strips) -> Shown:
     order = np.argsort(-scores, kind="stable")[:3]
     true = int(result.truth[row])
     guesses = [(labels[i], float(scores[i])) for i in order]
-    file = sample.files[0]
-    link = file.path.absolute().as_uri() if file.member is None else ""
-    return Shown(sample.id, sample.subject, labels[true], guesses, float(scores[true]), *strips(sample), link)
+    named = linked(sample.id, (file.path for file in sample.files))
+    return Shown(sample.id, sample.subject, labels[true], guesses, float(scores[true]), *strips(sample), named)

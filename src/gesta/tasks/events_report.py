@@ -19,9 +19,14 @@ SHOWN = 100
 """Maximum number of timelines on the page, the worst recordings first; events.csv has all."""
 HEADINGS: tuple[tuple[str, dict[str, str], int], ...] = (
     ("Missed gestures and false alarms", {"missed": "missed", "false": "false alarm"}, 12),
-    ("Gestures that were found", {"found": "found"}, 4),
+    ("Detected gestures", {"found": "detected"}, 4),
 )
 """Sections with pictures: heading, verdicts and their display names, maximum number."""
+STRIPS = (
+    "Time runs from left to right; below each video is what the network sees of it. "
+    "Generated rests between joined clips have no video."
+)
+"""Note above the pictures."""
 Strips = Callable[[str, float, float], list[tuple[str, str]]]
 """(Recording id, start, end in seconds) -> pictures (caption, data URI)."""
 MEASURES = {
@@ -100,18 +105,22 @@ def stretches(recordings: Sequence[Seen], strips: Strips) -> str:
     for heading, verdict_of, count in HEADINGS:
         shown = [row for row in judged if row[3] in verdict_of][:count]
         drawn = "".join(_stretch(one, event, verdict_of[verdict], strips) for _, one, event, verdict in shown)
-        parts.append(f"<h2>{heading}</h2>{drawn}" if drawn else "")
+        parts.append(f"<h2>{heading}</h2><p>{STRIPS}</p>{drawn}" if drawn else "")
     return "".join(parts)
 
 
 def _stretch(one: Seen, event: Event, what: str, strips: Strips) -> str:
     found = strips(one.id, event.start, event.end)
-    pictures = "".join(f'<figure><img src="{uri}" alt="{html.escape(name)}"></figure>' for name, uri in found)
+    pictures = "".join(
+        f'<div class=strip><span>{html.escape(name)}</span><img src="{uri}" alt="{html.escape(name)}"></div>'
+        for name, uri in found
+    )
     if not pictures:
         return ""
     others = [e for e in (*one.truth, *one.spotted) if min(e.end, event.end) > max(e.start, event.start)]
-    meanwhile = ", ".join(sorted({str(e.label) for e in others} - {str(event.label)})) or "nothing"
-    told = f"{what}: {event.label}, {event.start:.1f} to {event.end:.1f} s of {one.id}; meanwhile {meanwhile}"
+    overlapping = ", ".join(sorted({str(e.label) for e in others} - {str(event.label)}))
+    told = f"{what}: {event.label}, {event.start:.1f} to {event.end:.1f} s of {one.id}"
+    told += f"; overlaps with {overlapping}" if overlapping else ""
     return f"<h3>{html.escape(told)}</h3>{pictures}"
 
 

@@ -7,6 +7,7 @@ other motion within those rests. No torch.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.clips.joining import Part, Truth, joined
+from gesta.clips.joining import Part, Span, joined
 from gesta.clips.plane import RawFrame
 from gesta.clips.preprocess import Preprocessor, raw_frames, unreadable
 from gesta.clips.read import inside
@@ -39,18 +40,23 @@ WORKERS = 2
 @dataclass(frozen=True)
 class Passage:
     """A continuous recording as the network sees it: whole chunks of `pixels` (T S H W C, or T J D), the end time of
-    each chunk [K], and the events in it, in seconds."""
+    each chunk [K], and the events in it, in seconds. `sources`: the recording, or the clips that were joined."""
 
     id: str
     pixels: NDArray[Any]
     ends_s: NDArray[np.float64]
     truth: tuple[Event, ...]
+    sources: tuple[Span, ...] = ()
+
+    def times(self, fps: float) -> NDArray[np.float64]:
+        """Returns the middle of every frame in seconds, [T]."""
+        chunk = len(self.pixels) // max(len(self.ends_s), 1)
+        before = (np.arange(chunk)[::-1] + 0.5) / fps
+        return (self.ends_s[:, None] - before).ravel()
 
     def classes(self, labels: Sequence[str], fps: float) -> NDArray[np.int64]:
         """Returns the class of every frame, [T]."""
-        chunk = len(self.pixels) // max(len(self.ends_s), 1)
-        before = (np.arange(chunk)[::-1] + 0.5) / fps
-        middle = (self.ends_s[:, None] - before).ravel()
+        middle = self.times(fps)
         found = np.full(len(middle), labels.index(NONE), np.int64)
         for event in self.truth:
             if event.label in labels:
@@ -164,11 +170,12 @@ def _joined(
             return []
         return _shuffled(found, rng) if shuffled else found
 
-    parts = [Part(lambda s=s: frames_of(s), None if is_none(s.label) else s.label) for s in clips]  # type: ignore[misc]
-    truth: list[Truth] = []
-    pixels, ends_s = streamed(joined(parts, rng, truth), _causal(clips[0], transform))
+    parts = [Part(s, lambda s=s: frames_of(s)) for s in clips]  # type: ignore[misc]
+    spans: list[Span] = []
+    pixels, ends_s = streamed(joined(parts, rng, spans), _causal(clips[0], transform))
     who = f", {clips[0].subject}" if clips[0].subject else ""
-    return Passage(f"{name}{who}", pixels, ends_s, tuple(Event(*event) for event in truth))
+    truth = [Event(s.label, start, end) for s, start, end in spans if s.label is not None and not is_none(s.label)]
+    return Passage(f"{name}{who}", pixels, ends_s, tuple(truth), tuple(spans))
 
 
 def _causal(sample: Sample, transform: Transform) -> Preprocessor:
@@ -196,7 +203,7 @@ def _whole(samples: Sequence[Sample], transform: Transform, shuffling: np.random
     pixels, ends_s = streamed(frames, _causal(sample, transform))
     truth = [_event(s, times) for s in done]
     found = sorted((e for e in truth if e.start < e.end), key=lambda e: e.start)
-    return Passage(sample.recording, pixels, ends_s, tuple(found))
+    return Passage(sample.recording, pixels, ends_s, tuple(found), ((sample, 0.0, math.inf),))
 
 
 def _shuffled_spans(frames: Iterable[RawFrame], done: Sequence[Sample], rng: np.random.Generator) -> Iterator[RawFrame]:

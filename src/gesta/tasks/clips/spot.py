@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips.sampling import feed
+from gesta.clips.strips import video_strip
 from gesta.clips.transform import Transform
 from gesta.decoder import GestureEvent
 from gesta.decoding import DecoderSpec, as_measured, decode
@@ -111,15 +112,28 @@ def evaluation(recognizer: Any, recordings: Sequence[Passage], rows: NDArray[Any
 
 
 def _strips(recordings: Sequence[Passage], transform: Transform) -> Strips:
-    """Returns film strips of stretches of the recordings, as the network saw them."""
+    """Returns film strips of stretches of the recordings: the videos and, below them, what the network sees."""
     known = {passage.id: passage for passage in recordings}
 
     def strips(name: str, start_s: float, end_s: float) -> list[tuple[str, str]]:
         passage = known[name]
-        times = np.repeat(passage.ends_s, transform.chunk)
-        return film_strips(passage.pixels[(times >= start_s) & (times <= end_s)], transform)
+        times = passage.times(transform.fps)
+        seen = passage.pixels[(times >= start_s) & (times < end_s)]
+        return _videos(passage, start_s, end_s) + film_strips(seen, transform)
 
     return strips
+
+
+def _videos(passage: Passage, start_s: float, end_s: float) -> list[tuple[str, str]]:
+    """Returns a film strip for each video in the stretch; generated rests between joined clips have none."""
+    found = []
+    for sample, first, last in passage.sources:
+        start, end = max(start_s, first) - first, min(end_s, last) - first
+        if end > start and (sample.color or sample.depth) is not None:
+            name = "" if sample.id == passage.id else f" {sample.id}"
+            part = replace(sample, start_s=start, end_s=end)
+            found += [(f"{caption}{name}", uri) for caption, uri in video_strip(part)]
+    return found
 
 
 def labeled(samples: Sequence[Sample], manifest: Any) -> list[Sample]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -20,6 +21,7 @@ from rich.text import Text
 
 from gesta.audit.page import write_page
 from gesta.draw import TRUTH, Image, depth_image, draw_hand, hand_bones, jpeg
+from gesta.look import linked
 from gesta.schema import GestaError, HandFrame, HandListing, Problem
 from gesta.tasks.hands.cube import Cube
 from gesta.tasks.hands.read import read_depth, read_hand
@@ -205,17 +207,18 @@ def write_hand_page(report: HandReport, listing: HandListing, out: Path) -> Path
     return write_page(out, Path(__file__).with_name("audit.html"), report=report, pictures=pictures)
 
 
-def _picture(frame: HandFrame, names: Sequence[str]) -> tuple[str, str, str]:
-    """Return (caption, JPEG as base64 or "", reason for a missing picture or "")."""
+def _picture(frame: HandFrame, names: Sequence[str]) -> tuple[str, Markup, str, str]:
+    """Return (caption, the same with links to its files, JPEG as base64 or "", reason for a missing picture or "")."""
     caption = frame.id + (f", person {frame.subject}" if frame.subject else "")
+    named = linked(caption, (file.path for file in (frame.depth, frame.color) if file is not None))
     try:
         depth = read_depth(frame.depth, frame.encoding, frame.depth_unit_mm)
     except GestaError as error:
-        return caption, "", str(error)
+        return caption, named, "", str(error)
     image: Image = depth_image(_near(depth, frame))
     if frame.joints_mm is not None:
         image = draw_hand(image, frame.camera.project(frame.joints_mm), hand_bones(names), TRUTH)
-    return caption, base64.b64encode(jpeg(image)).decode(), ""
+    return caption, named, base64.b64encode(jpeg(image)).decode(), ""
 
 
 def _near(depth: NDArray[np.float32], frame: HandFrame) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-/** The camera: frames with the camera's own times, its rate, its light, what got lost. */
+/** The camera: frames with their capture times, frame rate, brightness and lost frames. */
 
 import { h } from "./dom.js";
 
@@ -11,13 +11,13 @@ const FAULTS = {
   NotReadableError: "The camera is in use by another program.",
   AbortError: "The camera is in use by another program.",
   NotAllowedError: "Permission was refused. Allow the camera in the address bar.",
-  NotFoundError: "There is no camera. Connect one.",
+  NotFoundError: "No camera was found. Connect one.",
 };
 const INSECURE = "This page needs https or 127.0.0.1 for the camera. Start gesta studio with --cert.";
 
-/** Events: `on`, `off` (detail: whether it vanished), `frame` (detail: {time_us, callback_ms, lost}). */
+/** Events: `on`, `off` (detail: whether the camera was lost), `frame` (detail: {time_us, callback_ms, lost}). */
 export class Camera extends EventTarget {
-  video = h("video", { muted: true, playsinline: true, autoplay: true, class: "mirrored", "aria-label": "The camera's picture, mirrored" });
+  video = h("video", { muted: true, playsinline: true, autoplay: true, class: "mirrored", "aria-label": "Camera image, mirrored" });
   facing = "user";
   brightness = null;
   many = false;
@@ -33,32 +33,32 @@ export class Camera extends EventTarget {
     return this.#stream !== null;
   }
 
-  /** Width and height of what is sent: even, the longest side at most 640. */
+  /** Width and height of the frames that are sent: even, the longest side at most 640. */
   get size() {
     const { videoWidth: width, videoHeight: height } = this.video;
     const scale = Math.min(1, LONGEST / Math.max(width, height, 1));
     return [width, height].map((side) => Math.max(2, 2 * Math.round((side * scale) / 2)));
   }
 
-  /** Frames a second, over the last second. */
+  /** Frames per second, over the last second. */
   get rate() {
     const recent = this.#times.filter((one) => one > performance.now() - 1000);
     return recent.length;
   }
 
-  /** Whether it gives clearly fewer frames than it did, and it is rather dark. */
+  /** Whether the frame rate has dropped clearly and the image is rather dark. */
   get slowed() {
     return this.#best > 0 && this.rate < 0.7 * this.#best && this.brightness !== null && this.brightness < 80;
   }
 
-  /** Whether frames came for a second already, so that the rate says something. */
+  /** Whether frames have arrived for long enough to measure the rate. */
   get steady() {
     return this.#times.length > 0 && performance.now() - this.#started > 1500;
   }
 
   #started = 0;
 
-  /** Turns it on. Throws an Error with a sentence for people. */
+  /** Turns the camera on. Throws an Error with a message for the user. */
   async start() {
     if (this.on) return;
     if (!navigator.mediaDevices?.getUserMedia) throw new Error(INSECURE);
@@ -66,7 +66,7 @@ export class Camera extends EventTarget {
       const wanted = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 }, facingMode: this.facing };
       this.#begin(await navigator.mediaDevices.getUserMedia({ video: wanted, audio: false }));
     } catch (error) {
-      throw new Error(FAULTS[error.name] ?? `The camera gives no picture (${error.name}).`, { cause: error });
+      throw new Error(FAULTS[error.name] ?? `The camera provides no image (${error.name}).`, { cause: error });
     }
     await new Promise((done) => {
       if (this.video.videoWidth) done();
@@ -136,30 +136,30 @@ export class Camera extends EventTarget {
     this.brightness = sum / (data.length / 4);
   }
 
-  /** The picture of now as a JPEG, not mirrored. The pixels are taken at once, the encoding goes on behind. */
+  /** The current image as a JPEG, not mirrored. Its pixels are copied at once and encoded in the background. */
   jpeg() {
     const [width, height] = this.size;
     if (this.#canvas.width !== width || this.#canvas.height !== height) Object.assign(this.#canvas, { width, height });
     this.#canvas.getContext("2d", { alpha: false }).drawImage(this.video, 0, 0, width, height);
     return new Promise((done, fail) => {
-      this.#canvas.toBlob((made) => (made ? done(made) : fail(new Error("The browser makes no JPEG."))), "image/jpeg", QUALITY);
+      this.#canvas.toBlob((made) => (made ? done(made) : fail(new Error("The browser could not encode a JPEG image."))), "image/jpeg", QUALITY);
     });
   }
 }
 
 export const camera = new Camera();
 
-/** Sentences on a camera that runs: [short state of the light, warnings]. */
+/** The light in words: [short state, warning], both empty while it is unknown. */
 export function lightWords(brightness) {
   if (brightness === null) return ["", ""];
   if (brightness < 40) return ["dim", "Dim. Turn on a light in front of you."];
-  if (brightness > 225) return ["too bright", "Too bright: the light is behind you?"];
+  if (brightness > 225) return ["too bright", "Too bright. Is the light behind you?"];
   return ["good", ""];
 }
 
 export function cameraWarnings(one) {
   const warnings = [];
-  if (one.steady && one.rate < 12) warnings.push(`Only ${one.rate} frames/s. Fast gestures blur away. More light usually helps.`);
+  if (one.steady && one.rate < 12) warnings.push(`Only ${one.rate} frames/s. Fast gestures will be blurred. More light usually helps.`);
   else if (one.steady && one.slowed) warnings.push("The camera slows down in this light.");
   const [, light] = lightWords(one.brightness);
   return light ? [...warnings, light] : warnings;

@@ -1,4 +1,4 @@
-/** What can be done with a clip: play, trim, relabel, leave out, delete and undo. */
+/** Actions on a clip: play, trim, relabel, leave out, delete and undo. */
 
 import { blob, call, get } from "./server.js";
 import { button, choice, fill, h } from "./dom.js";
@@ -7,7 +7,7 @@ import { attempt, offer, say } from "./say.js";
 import { store } from "./store.js";
 import { clipSeconds, clipWords, NONE, seconds, shown } from "./words.js";
 
-/** Changes a clip; a refusal is shown, and the lists are asked for again. */
+/** Changes a clip and reloads the lists; shows why if the server refuses. */
 export async function change(clip, changes, done = "") {
   const made = await attempt(() => call("PATCH", `/clips/${clip.id}`, { revision: clip.revision, ...changes }));
   await attempt(() => store.refresh());
@@ -21,7 +21,7 @@ export async function remove(clip) {
   offer("Deleted.", "Undo", async () => {
     await attempt(() => call("POST", `/clips/${clip.id}/restore`));
     await attempt(() => store.refresh());
-    say("The clip is back.");
+    say("The clip was restored.");
   });
   await attempt(() => store.refresh());
 }
@@ -31,7 +31,7 @@ export async function leaveOut(clip, out = true) {
   if (done && out) offer("Left out of training.", "Undo", () => leaveOut({ ...clip, revision: done.revision }, false));
 }
 
-/** The mp4 made for playback. */
+/** A player for the clip's mp4, which serves playback only. */
 export async function player(clip) {
   const video = h("video", { controls: true, loop: true, muted: true, playsinline: true, class: "player", "aria-label": clipWords(clip) });
   const made = await attempt(() => blob(`/clips/${clip.id}/video`));
@@ -48,7 +48,7 @@ export function relabel(clip, close) {
   let [label, subject] = [clip.label || NONE, clip.subject];
   const people = h("input", { value: subject, maxlength: 40, list: "people", oninput: () => { subject = people.value; } });
   const save = async () => {
-    if (await change(clip, { label, ...(subject.trim() && subject !== clip.subject ? { subject } : {}) }, `Now ${shown(label)}.`)) close();
+    if (await change(clip, { label, ...(subject.trim() && subject !== clip.subject ? { subject } : {}) }, `Relabeled as ${shown(label)}.`)) close();
   };
   return h("form", { class: "panel-row", onsubmit: (event) => { event.preventDefault(); save(); } },
     choice("Gesture", labels(), label, (value) => { label = value; }),
@@ -57,9 +57,9 @@ export function relabel(clip, close) {
     h("button", { class: "quiet" }, "Save"), button("Cancel", close, { class: "link" }));
 }
 
-/** Film strip with two handles, preset from the motion; only the times are written, the file stays. */
+/** Film strip with two handles, preset from the motion. Saving changes the times of the clip, not its file. */
 export function trim(clip, close) {
-  const root = h("div", { class: "trim" }, h("p", { class: "small" }, "Looking for the motion."));
+  const root = h("div", { class: "trim" }, h("p", { class: "small" }, "Detecting the motion."));
   attempt(() => get(`/clips/${clip.id}/motion`)).then((motion) => motion && fill(root, trimmer(clip, motion, close)));
   return root;
 }
@@ -89,12 +89,12 @@ function trimmer(clip, motion, close) {
   return [
     h("div", { class: "film" }, wholeStrip(clip), graph(motion, length), outside, handle("start_s", "Start"), handle("end_s", "End")),
     h("div", { class: "panel-row" }, words, button("Save", save, { class: "quiet" }),
-      button("Whole clip", () => change(clip, { start_s: 0, end_s: length }, "The whole clip.").then((done) => done && close()), { class: "link" }),
+      button("Whole clip", () => change(clip, { start_s: 0, end_s: length }, "The whole clip is used.").then((done) => done && close()), { class: "link" }),
       button("Cancel", close, { class: "link" })),
   ];
 }
 
-/** How much moves, as columns. */
+/** The amount of motion over time, as columns. */
 function graph(motion, length) {
   const columns = h("div", { class: "motion", "aria-hidden": "true" });
   motion.motion.forEach((share, index) => {
@@ -106,7 +106,7 @@ function graph(motion, length) {
   return columns;
 }
 
-/** The bar below a chosen clip: what it is, and what can be done; `open`: "", play, trim or label. */
+/** The bar below the selected clip: its facts and actions. `open`: "", play, trim or label. */
 export function toolbar(clip, open, setOpen, before = "") {
   const close = () => setOpen("");
   const act = (text, name) => button(text, () => setOpen(open === name ? "" : name), { class: "link", "aria-expanded": String(open === name), "data-key": `${name}-${clip.id}` });
@@ -122,7 +122,7 @@ export function toolbar(clip, open, setOpen, before = "") {
       act("Play", "play"), act("Trim", "trim"), act("Relabel", "label"),
       clip.state === "left_out" ? button("Use it again", () => leaveOut(clip, false), { class: "link" }) : null,
       button("Delete", () => remove(clip), { class: "link danger" })),
-    clip.findings.length ? h("p", { class: "small" }, h("span", { class: "tag warn" }, clip.findings[0]), " ", h("a", { href: `#check/${clip.id}` }, "Look at it in Check")) : null,
+    clip.findings.length ? h("p", { class: "small" }, h("span", { class: "tag warn" }, clip.findings[0]), " ", h("a", { href: `#check/${clip.id}` }, "Open in Check")) : null,
     room.childNodes.length || open === "play" ? room : null);
 }
 

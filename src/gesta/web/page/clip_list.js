@@ -1,4 +1,4 @@
-/** The clips by gesture, newest first: the right side of Record. */
+/** The clips of each gesture, newest first: the right side of Record. */
 
 import { call } from "./server.js";
 import { button, choice, fill, h } from "./dom.js";
@@ -27,7 +27,7 @@ export class ClipList {
     fill(this.root, this.#head(), this.#adding && this.#adder(), store.state.labels.map((label) => this.#group(label, clips)));
   }
 
-  /** Chooses a clip that was just saved. */
+  /** Selects a clip; `saved`: it was just recorded. */
   choose(id, saved = false) {
     this.chosen = id;
     if (saved) this.saved = id;
@@ -35,7 +35,7 @@ export class ClipList {
     this.redraw(this.next);
   }
 
-  /** For the keys P, T, L, Delete and X: the clip that has the focus, else the chosen one. */
+  /** Handles the keys P, T, L, Delete and X for the focused clip, otherwise for the selected one. */
   act(name) {
     const id = document.activeElement?.dataset.clip || this.chosen;
     const clip = store.clip(id);
@@ -98,13 +98,13 @@ export class ClipList {
 }
 
 function groupWords(label) {
-  if (!label.clips) return label.name === NONE ? "A minute of it keeps the model silent when you do nothing." : "No clip yet.";
+  if (!label.clips) return label.name === NONE ? "A minute of it teaches the model to ignore other movements." : "No clips yet.";
   const people = Object.entries(label.people).map(([name, n]) => `${name} ${n}`).join(", ");
   if (label.name !== NONE) return `${count(label.clips, "clip")}: ${people}`;
   return `${count(label.clips, "clip")} from ${count(label.recordings, "recording")}, ${duration(label.seconds)}`;
 }
 
-/** Makes the label unless there is one of this name. Returns whether it is there. Throws Refused. */
+/** Creates the label unless there is one with this name. Throws Refused. */
 export async function addLabel(name) {
   if (store.state.labels.some((one) => one.name === name)) return;
   await call("PUT", `/labels/${newId(name)}`, { name });
@@ -130,6 +130,6 @@ function adder(close) {
     if ((await attempt(async () => { await addLabel(name); await store.refresh(); return true; }))) close();
   };
   return h("form", { class: "adder", onsubmit: save },
-    h("label", { class: "field" }, h("span", {}, "Name of the gesture. Left and right are the person's own."), input),
+    h("label", { class: "field" }, h("span", {}, "Name of the gesture. Left and right are those of the person."), input),
     h("button", { class: "quiet" }, "Add"), button("Cancel", close, { class: "link" }), fault);
 }

@@ -1,4 +1,4 @@
-/** Accuracy by epoch, drawn in steps of whole clips and labeled on the line. */
+/** Accuracy per epoch as a line chart, with labels beside the lines. */
 
 import { h, s } from "./dom.js";
 import { listed } from "./words.js";
@@ -13,9 +13,9 @@ export function curves(job) {
   const x = (epoch) => LEFT + ((WIDTH - LEFT - RIGHT) * (epoch - 1)) / (last - 1);
   const y = (share) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - share);
   const points = (values) => values.flatMap((value, index) => (value === null ? [] : [`${x(epochs[index]).toFixed(1)},${y(value).toFixed(1)}`]));
-  const ends = [[train, "training clips", "line-train"], [val, held.length ? `${listed(held)}, not trained on` : "held-out clips", "line-val"]];
+  const ends = [[train, "training clips", "line-train"], [val, held.length ? `${listed(held)} (held out)` : "held-out clips", "line-val"]];
   const bestAt = epochs.indexOf(best);
-  return h("figure", { class: "curves" }, s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "Accuracy by epoch; the sentence below says the best." },
+  return h("figure", { class: "curves" }, s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "Accuracy per epoch; the best epoch is given below." },
     grid(y, x, last), ends.map(([values, , kind]) => s("polyline", { class: kind, points: points(values).join(" ") })),
     bestAt >= 0 && val[bestAt] !== null && s("circle", { class: "best", cx: x(best), cy: y(val[bestAt]), r: 5.5 }), names(ends, epochs, x, y)));
 }
@@ -29,7 +29,7 @@ function grid(y, x, last) {
   return [across, s("text", { x: LEFT, y: HEIGHT - 4 }, "epoch 1"), marks.map((epoch) => s("text", { x: x(epoch), y: HEIGHT - 4, "text-anchor": "middle" }, String(epoch)))];
 }
 
-/** Names beside the lines' ends, moved apart where the lines end close to each other. */
+/** Labels at the ends of the lines, moved apart where they would overlap. */
 function names(ends, epochs, x, y) {
   const placed = ends.map(([values, text, kind]) => {
     const at = values.findLastIndex((value) => value !== null);

@@ -1,4 +1,4 @@
-/** Elements without HTML strings: whatever a person typed becomes a text node, never markup. */
+/** Creates elements without HTML strings: what a user types becomes a text node, never markup. */
 
 const PROPERTIES = new Set(["value", "checked", "disabled", "selected", "hidden", "muted", "open", "srcObject"]);
 const SVG = "http://www.w3.org/2000/svg";
@@ -47,8 +47,8 @@ for (const name of ["pointerup", "pointercancel"]) {
   }, true);
 }
 
-/** Replaces the children. The focus stays on the element with the same `data-key`, and what is being pressed stays
- * until it is let go, so that no click is lost. */
+/** Replaces the children. Focus stays on the element with the same `data-key`. While a control inside is pressed, the
+ * change waits for its release, so that no click is lost. */
 export function fill(node, ...children) {
   if (held && node !== held && node.contains(held) && held.closest("button, a, select, input, label")) {
     waiting.set(node, children);
@@ -70,14 +70,14 @@ export function key(name) {
   return h("kbd", {}, name);
 }
 
-/** A bar of `share` (0 to 1); only drawn, so beside it stands the number. */
+/** A bar of length `share` (0 to 1). Screen readers skip it, so the number must be shown beside it. */
 export function bar(share, kind = "") {
   const filled = h("span", { class: "bar-fill" });
   filled.style.inlineSize = `${Math.max(0, Math.min(1, share)) * 100}%`;
   return h("span", { class: `bar ${kind}`, "aria-hidden": "true" }, filled);
 }
 
-/** A labeled choice. `options`: values, or [value, text] pairs. */
+/** A labeled select element. `options`: values, or [value, text] pairs. */
 export function choice(label, options, value, onchange, given = {}) {
   const select = h("select", { ...given, onchange: () => onchange(select.value) });
   for (const option of options) {

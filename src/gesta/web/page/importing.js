@@ -1,4 +1,4 @@
-/** Videos that are there already: dropped or chosen; the folder's name is the label. */
+/** Importing of existing videos, dropped or chosen; a folder's name is the label. */
 
 import { call } from "./server.js";
 import { button, choice, fill, h } from "./dom.js";
@@ -10,7 +10,7 @@ import { count, NONE, shown } from "./words.js";
 
 const KINDS = ".mp4,.avi,.mov,.mkv,.webm,.zip,video/*";
 
-/** [{file, folder}] of what was dropped, folders walked through. */
+/** [{file, folder}] of everything dropped, including the files inside folders. */
 async function dropped(items) {
   const entries = [...items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   return (await Promise.all(entries.map((entry) => walk(entry, "")))).flat();
@@ -30,7 +30,7 @@ async function walk(entry, folder) {
 
 const chosen = (files) => [...files].map((file) => ({ file, folder: file.webkitRelativePath.split("/").at(-2) ?? "" }));
 
-/** A field to drop videos on; `more`: what stands above the sentence. */
+/** An area to drop videos on. `more`: the content above its text. */
 export function importer(more) {
   const report = h("div", { class: "report", role: "status" });
   const files = h("input", { type: "file", multiple: true, accept: KINDS, class: "unseen", tabindex: "-1", "aria-hidden": "true", onchange: () => take(chosen(files.files)) });
@@ -50,7 +50,7 @@ export function importer(more) {
   return zone;
 }
 
-/** Files in a folder are of that gesture; of the others it asks. */
+/** Files in a folder get its name as label; for the others it asks for one. */
 function plan(report, found) {
   const known = (name) => (name.toLowerCase() === "nothing" ? NONE : name);
   const loose = found.filter((one) => !one.folder && !one.file.name.endsWith(".zip"));
@@ -58,7 +58,7 @@ function plan(report, found) {
   if (!loose.length) return go(NONE);
   let label = store.state.labels[0]?.name ?? NONE;
   const names = store.state.labels.map((one) => [one.name, shown(one.name)]);
-  return fill(report, h("div", { class: "panel-row" }, choice(`What do ${count(loose.length, "file")} show?`, names, label, (value) => { label = value; }),
+  return fill(report, h("div", { class: "panel-row" }, choice(`Gesture in ${count(loose.length, "file")}`, names, label, (value) => { label = value; }),
     button("Import", () => go(label), { class: "quiet" })));
 }
 

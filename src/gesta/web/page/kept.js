@@ -1,4 +1,4 @@
-/** Parts of recordings that the server has not acknowledged yet, in IndexedDB; in memory where there is none. */
+/** Parts of recordings that the server has not acknowledged yet, in IndexedDB; only in memory if the browser has none. */
 
 const NAME = "gesta-studio";
 let opened;
@@ -26,13 +26,13 @@ async function run(store, mode, work) {
       transaction.onabort = () => fail(transaction.error);
     });
   } catch {
-    return undefined; // no IndexedDB here: what is in memory must do
+    return undefined; // no IndexedDB: the parts are only in memory
   }
 }
 
 const ofTake = (take) => IDBKeyRange.bound([take, 0], [take, Infinity]);
 
-/** What is known of a recording: {take, folder, parts, finish: FinishBody or null}. */
+/** Facts about a recording: {take, folder, parts, finish: FinishBody or null}. */
 export const keepTake = (facts) => run("takes", "readwrite", (all) => all.put(facts));
 export const takes = async () => (await run("takes", "readonly", (all) => all.getAll())) ?? [];
 export const keepPart = (take, n, data) => run("parts", "readwrite", (all) => all.put({ take, n, data }));

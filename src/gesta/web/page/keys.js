@@ -1,20 +1,20 @@
-/** The keyboard: which key does what, and the list of them. No key acts while somebody types. */
+/** Keyboard shortcuts and the list of them. They are off while the user types. */
 
 import { button, h, key } from "./dom.js";
 
 const LIST = [
-  ["Space", "Record: begin a row. Try: camera on or off."],
-  ["Esc", "Stop. The unfinished clip is dropped."],
+  ["Space", "Record: start recording. Try: turn the camera on or off."],
+  ["Esc", "Stop. The unfinished clip is discarded."],
   ["R", "Delete the last clip and record it again. Check: record this one again."],
   ["1 to 9", "Choose the gesture."],
-  ["P", "Play the clip that has the focus."],
+  ["P", "Play the focused clip."],
   ["T", "Trim it."],
-  ["L", "Give it another label."],
+  ["L", "Change its label."],
   ["Delete", "Delete it."],
-  ["X", "Check: leave the clip out."],
-  ["Up, Down", "Check: the finding before, the next."],
-  ["W", "Try: that was wrong."],
-  ["?", "This list."],
+  ["X", "Check: leave the clip out of training."],
+  ["Up, Down", "Check: previous or next finding."],
+  ["W", "Try: keep the last 5 s as a clip, because the result was wrong."],
+  ["?", "Show this list."],
 ];
 const TYPED = "input:not([type=range], [type=checkbox], [type=radio]), textarea, select, [contenteditable]";
 const PRESSED = "button, a, summary, input, video";
@@ -24,10 +24,10 @@ let dialog = null;
 export function showKeys() {
   if (dialog) return closeKeys();
   const before = document.activeElement;
-  dialog = h("dialog", { class: "keys", "aria-label": "Keys", onclose: () => { dialog?.remove(); dialog = null; before?.focus(); } },
-    h("h2", {}, "Keys"),
+  dialog = h("dialog", { class: "keys", "aria-label": "Keyboard shortcuts", onclose: () => { dialog?.remove(); dialog = null; before?.focus(); } },
+    h("h2", {}, "Keyboard shortcuts"),
     h("dl", {}, LIST.map(([name, text]) => h("div", {}, h("dt", {}, key(name)), h("dd", {}, text)))),
-    h("p", { class: "small" }, "None of them acts while you type."),
+    h("p", { class: "small" }, "They are off while you type."),
     button("Close", closeKeys, { class: "quiet" }));
   document.body.append(dialog);
   dialog.show();
@@ -44,7 +44,7 @@ function name(event) {
   return event.key.length === 1 ? event.key.toLowerCase() : event.key;
 }
 
-/** Calls the view's listener of a key; `keys`: name -> function(event) that returns false where it does not apply. */
+/** Calls the view's handler of a key. `keys`: name -> function(event), which returns false if it does not apply. */
 export function onKey(event, keys) {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   const pressed = name(event);

@@ -1,4 +1,4 @@
-/** Frames to /ws/live and its answers: two unanswered at most, the newest wins, what is dropped is counted. */
+/** Sends frames to /ws/live: at most two without an answer, the newest first; dropped frames are counted. */
 
 import { socket, token } from "./server.js";
 
@@ -6,13 +6,13 @@ const UNANSWERED = 2;
 const WINDOW_MS = 10_000;
 const REASONS = {
   4401: "The token is wrong. Open the address that gesta studio printed.",
-  4403: "The server refused this page: it is from another address.",
-  4404: "This model is gone.",
-  4408: "No picture was sent for 30 s.",
+  4403: "The server refused this page because it comes from another address.",
+  4404: "This model no longer exists.",
+  4408: "No frame was sent for 30 s.",
   4413: "A frame was too large for the server.",
   4422: "The server could not read a frame.",
-  4424: "This model cannot run on this computer. Load the page again: it says why.",
-  4429: "Eight cameras are tried already. Close one of them.",
+  4424: "This model cannot run on this computer. Reload the page to see why.",
+  4429: "Eight cameras are in use already. Close one of them.",
 };
 
 /** Events: `answer` (detail: Answer plus captured_ms), `kept` (detail: the clip's id), `end` (detail: a sentence or ""). */
@@ -44,12 +44,12 @@ export class Live extends EventTarget {
     this.#ws.close();
   }
 
-  /** Thresholds to be tried in this connection, or {wrong: true}. */
+  /** Sends thresholds to use in this connection, or {wrong: true}. */
   tell(message) {
     if (this.open) this.#ws.send(JSON.stringify(message));
   }
 
-  /** Offers a frame; `jpeg` is called only where it is sent. */
+  /** Offers a frame; `jpeg` is called while the connection is open. */
   offer(frame, jpeg) {
     if (!this.open) return;
     this.#count(frame.lost);
@@ -111,7 +111,7 @@ export class Live extends EventTarget {
     this.#next();
   }
 
-  /** Of the last ten seconds: {p50, p95, dropped, answers, offered}; rates a second. */
+  /** Over the last ten seconds: {p50, p95} in ms, share `dropped`, and {answers, offered} per second. */
   get facts() {
     const took = this.#times.map((one) => one.took_ms).sort((a, b) => a - b);
     const at = (share) => took[Math.min(took.length - 1, Math.floor(share * took.length))];

@@ -1,4 +1,4 @@
-/** The frame: steps and their tags, which view is shown, light or dark, keys. */
+/** The frame of the page: steps with their tags, the current view, theme and keyboard. */
 
 import { keepToken } from "./server.js";
 import { button, fill, h } from "./dom.js";
@@ -32,7 +32,7 @@ function tagOf(step) {
   const { counts } = store.state;
   const clips = counts.clips + counts.left_out;
   if (step === "record" && clips) return [String(clips), "count", `${clips} clips`];
-  if (step === "check" && store.toLookAt) return [String(store.toLookAt), "warn", `${store.toLookAt} to look at`];
+  if (step === "check" && store.toLookAt) return [String(store.toLookAt), "warn", `${store.toLookAt} to check`];
   const job = { train: "train", results: "measure", export: "export" }[step];
   const running = job && store.job(job, ...OPEN);
   if (!running) return null;
@@ -83,7 +83,7 @@ async function begin() {
   try {
     await store.start();
   } catch (error) {
-    fill(main, h("section", { class: "narrow" }, h("h1", {}, "gesta studio does not answer"),
+    fill(main, h("section", { class: "narrow" }, h("h1", {}, "gesta studio is not responding"),
       h("p", { class: "lead" }, error.sentence ?? String(error)), button("Try again", begin, { class: "filled" })));
     return;
   }
@@ -93,7 +93,7 @@ async function begin() {
   go();
   const ended = await resend(store.state.folder).catch(() => []);
   if (ended.length) {
-    say("Clips that were not sent yet are saved now.");
+    say("Clips that had not been sent are saved now.");
     await store.refresh();
   }
 }

@@ -1,4 +1,4 @@
-/** Pictures of clips: asked for when they come into sight, drawn from blobs, since every call needs the token. */
+/** Images of clips: loaded when they come into view, from blobs because every request needs the token. */
 
 import { picture } from "./server.js";
 import { h } from "./dom.js";
@@ -21,7 +21,7 @@ async function load(image) {
   }
 }
 
-/** An image of an API path; `alt` is empty where the words beside it say the same. */
+/** An image of an API path; `alt` is empty if the text beside it says the same. */
 export function lazy(path, alt = "", kind = "") {
   const image = h("img", { alt, class: kind, decoding: "async" });
   paths.set(image, path);
@@ -29,7 +29,7 @@ export function lazy(path, alt = "", kind = "") {
   return image;
 }
 
-/** The middle of a clip; anew when the clip has changed. */
+/** The middle frame of a clip; loaded again when the clip has changed. */
 export const middle = (clip) => lazy(`/clips/${clip.id}/strip?n=1&height=144&r=${clip.revision}`);
 
 export const strip = (clip, alt = "") => lazy(`/clips/${clip.id}/strip?n=8&height=120&r=${clip.revision}`, alt, "strip");

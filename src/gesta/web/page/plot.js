@@ -1,4 +1,4 @@
-/** On canvases: 15 s of probabilities with thresholds and events, and the skeleton over the picture. */
+/** Drawing on canvases: 15 s of probabilities with thresholds and events, and the skeleton over the image. */
 
 import { shown } from "./words.js";
 
@@ -7,10 +7,10 @@ const PLOT = { height: 130, top: 8, floor: 82, tag: 94 };
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** Colors by place in the list of labels; the last of the palette is nothing's. */
+/** The color of a label by its place in the list; "none" has its own. */
 export const colorOf = (labels, label) => (label === "none" ? "--c-none" : `--c${labels.filter((one) => one !== "none").indexOf(label) % 8}`);
 
-/** Device pixels of a canvas that is as wide as its room. */
+/** Gives a canvas the device pixels of its width on the page; returns its cleared context and that width. */
 function fitted(canvas, height) {
   const [scale, width] = [devicePixelRatio || 1, canvas.clientWidth];
   const [w, h] = [Math.round(width * scale), Math.round(height * scale)];
@@ -73,7 +73,7 @@ function tag(context, x, text, color, width) {
   context.font = `12px ${css("--font")}`;
 }
 
-/** Joints (x, y in 0 to 1 of the frame, confidence) and bones over the mirrored picture; the person's left is blue. */
+/** Joints (x, y in 0 to 1 of the frame, confidence) and bones over the mirrored image; the person's left is blue. */
 export function drawSkeleton(canvas, joints, bones) {
   const [context, width] = fitted(canvas, canvas.clientHeight);
   if (!joints) return;

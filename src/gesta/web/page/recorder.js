@@ -1,4 +1,4 @@
-/** A row of clips: countdown, the frames from the first one after zero on, the next; until it is done or stopped. */
+/** Records several clips in a row, each after a countdown, until all are done or the user stops. */
 
 import { camera } from "./camera.js";
 import { Take } from "./takes.js";
@@ -8,7 +8,7 @@ const TICK_MS = 50;
 const STALLED_MS = 4000;
 const LEAST_S = 0.5;
 
-/** Why a row ended early: "" (Esc), "hidden", "camera". */
+/** Why recording ended early: "" (Esc), "hidden", "camera". */
 class Stopped extends Error {
   constructor(reason) {
     super(reason);
@@ -17,8 +17,8 @@ class Stopped extends Error {
 }
 
 /**
- * Events: `change` (its state is new), `saved` (detail: TakeDone), `stopped` (detail: {reason, kept_s}).
- * `phase`: idle, countdown, recording, saving; `left`: whole seconds of the countdown; `share`: of the clip, filmed.
+ * Events: `change` (of its state), `saved` (detail: TakeDone), `stopped` (detail: {reason, kept_s}).
+ * `phase`: idle, countdown, recording, saving; `left`: seconds left in the countdown; `share`: recorded share of the clip.
  */
 export class Recorder extends EventTarget {
   phase = "idle";
@@ -94,7 +94,7 @@ export class Recorder extends EventTarget {
     }
   }
 
-  /** Frames from zero on, until their own times span the clip. What is stopped is dropped; a lost camera's is kept. */
+  /** Records until the frames' times span the clip. A stopped clip is discarded; one that lost the camera is kept. */
   async #film(take, plan, signal) {
     const zero_ms = performance.now();
     let [first_us, lost, last_ms] = [null, 0, zero_ms];

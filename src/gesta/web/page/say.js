@@ -1,4 +1,4 @@
-/** What is said: one polite region for a screen reader, errors at once, and a line with a button below. */
+/** Messages: a polite region for screen readers, errors, and a line at the bottom with a button. */
 
 import { button, fill, h } from "./dom.js";
 import { Refused } from "./server.js";
@@ -13,7 +13,7 @@ export function say(text) {
   polite.textContent = polite.textContent === text ? `${text}\u00a0` : text;
 }
 
-/** An error, with what to do next; `actions`: [text, listener] pairs. */
+/** Shows an error and what to do next. `actions`: [text, listener] pairs. */
 export function complain(text, actions = []) {
   const buttons = actions.map(([name, act]) => button(name, () => { hush(); act(); }, { class: "quiet" }));
   fill(alerts, h("p", {}, text), buttons, button("Close", hush, { class: "link" }));
@@ -23,7 +23,7 @@ export function hush() {
   alerts.replaceChildren();
 }
 
-/** Runs what may be refused by the server, and shows the refusal; undefined then. */
+/** Runs work that the server may refuse. Shows a refusal and returns undefined then. */
 export async function attempt(work) {
   try {
     return await work();
@@ -34,7 +34,7 @@ export async function attempt(work) {
   }
 }
 
-/** A line below, for a while: "Deleted." with Undo. */
+/** Shows a line at the bottom for a while, such as "Deleted." with an Undo button. */
 export function offer(text, name, act) {
   clearTimeout(timer);
   const close = () => toast.replaceChildren();

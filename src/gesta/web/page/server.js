@@ -1,10 +1,10 @@
-/** Calls to the server: the token, refusals, pictures as blobs, sockets. */
+/** Requests to the server: token, refusals, images as blobs, sockets. */
 
 const KEPT = "gesta-token";
 const HEADER = "X-Gesta-Token";
-const SILENT = { error: "The server does not answer.", hint: "Is gesta studio still running? What you recorded is kept here and sent when it answers." };
+const SILENT = { error: "The server is not responding.", hint: "Is gesta studio still running? Your recordings are kept here and sent when it responds." };
 
-/** Moves the token from the address into this tab's storage. */
+/** Moves the token from the URL into this tab's storage. */
 export function keepToken() {
   const found = /(?:^#|&)token=([^&]+)/.exec(location.hash);
   if (!found) return;
@@ -14,7 +14,7 @@ export function keepToken() {
 
 export const token = () => sessionStorage.getItem(KEPT) ?? "";
 
-/** The server said no (`status` 4xx, 5xx) or nothing (`status` 0). */
+/** The server refused a request (`status` 4xx, 5xx) or did not respond (`status` 0). */
 export class Refused extends Error {
   constructor(status, refusal) {
     super(refusal.error);
@@ -32,7 +32,7 @@ async function refusalOf(answer) {
     const body = await answer.json();
     if (body.error) return body;
   } catch { /* not JSON */ }
-  return { error: `The server answered ${answer.status}.`, hint: "" };
+  return { error: `The server responded with status ${answer.status}.`, hint: "" };
 }
 
 async function ask(method, path, body) {
@@ -49,7 +49,7 @@ async function ask(method, path, body) {
   return answer;
 }
 
-/** The JSON that a call answers with. Throws Refused. */
+/** Sends a request and returns the JSON of the response. Throws Refused. */
 export async function call(method, path, body) {
   const answer = await ask(method, path, body);
   return answer.status === 204 ? null : answer.json();
@@ -57,7 +57,7 @@ export async function call(method, path, body) {
 
 export const get = (path) => call("GET", path);
 
-/** What a call answers with, as a blob: pictures, videos, downloads. */
+/** Requests a blob: an image, a video or a download. Throws Refused. */
 export async function blob(path) {
   return (await ask("GET", path)).blob();
 }
@@ -65,7 +65,7 @@ export async function blob(path) {
 const pictures = new Map();
 const MOST_PICTURES = 400;
 
-/** An object URL of a picture; asked once for each path. The oldest are forgotten. */
+/** An object URL of an image, requested once per path. The oldest ones are released. */
 export function picture(path) {
   if (!pictures.has(path)) {
     const asked = blob(path).then(URL.createObjectURL);
@@ -82,7 +82,7 @@ function forgetOldest() {
   asked.then(URL.revokeObjectURL, () => {});
 }
 
-/** Saves what a call answers with as a file. */
+/** Requests a file and saves it. Throws Refused. */
 export async function download(path, name) {
   const url = URL.createObjectURL(await blob(path));
   const link = document.createElement("a");

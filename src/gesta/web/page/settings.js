@@ -1,4 +1,4 @@
-/** What this browser remembers between visits: person, clip length and the like. Nothing of it is secret. */
+/** Settings that the browser keeps between visits, such as person and clip length. None of them is secret. */
 
 const KEPT = "gesta-settings";
 const BEGIN = { person: "", label: "", length_s: 2, row: 5, countdown_s: 3, tones: true, theme: "", show: "" };
@@ -17,5 +17,5 @@ export function keep(changes) {
   Object.assign(settings, changes);
   try {
     localStorage.setItem(KEPT, JSON.stringify(settings));
-  } catch { /* no storage: they last as long as the page */ }
+  } catch { /* no storage: the settings last until the page closes */ }
 }

@@ -1,10 +1,10 @@
-/** The preview with what lies over it, and the line below it. One for Record and Try, since there is one camera. */
+/** The camera preview with its overlay, and the line of facts below it. Used by Record and Try. */
 
 import { camera, cameraWarnings, lightWords } from "./camera.js";
 import { button, fill, h } from "./dom.js";
 import { attempt } from "./say.js";
 
-/** The picture; `over`: what is drawn over it, `off`: what stands there while the camera is off. */
+/** The preview. `over`: its overlay; `off`: makes what is shown while the camera is off. */
 export function stage(over, off) {
   const root = h("div", { class: "stage" });
   let drawn = null;
@@ -22,7 +22,7 @@ export function stage(over, off) {
   return { root, redraw };
 }
 
-/** Rate, light and size, at all times; redrawn by its own clock. */
+/** Frame rate, light and size of the camera, and warnings. `more`: makes further facts. */
 export function cameraLine(more = () => []) {
   const root = h("p", { class: "facts small" });
   const warnings = h("div", { class: "warnings" });
@@ -40,7 +40,7 @@ export function cameraLine(more = () => []) {
   return { root, warnings, redraw };
 }
 
-/** Turns the camera on; a fault is shown where the picture would be. */
+/** Turns the camera on. `show` gets the error message, or ""; returns whether the camera is on. */
 export async function turnOn(show) {
   try {
     await camera.start();
@@ -52,7 +52,7 @@ export async function turnOn(show) {
   }
 }
 
-/** Shown where there are several. */
+/** The button to switch between cameras, shown if there are several. */
 export function turner() {
-  return button("Other camera", () => attempt(() => camera.turn()), { class: `quiet turner ${camera.many ? "many" : ""}` });
+  return button("Switch camera", () => attempt(() => camera.turn()), { class: `quiet turner ${camera.many ? "many" : ""}` });
 }

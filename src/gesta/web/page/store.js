@@ -1,4 +1,4 @@
-/** What the server knows, kept fresh by /ws/state: `store.state`, `store.clips` (newest first), `store.findings`. */
+/** The state of the server, kept up to date by /ws/state: `store.state`, `store.clips` (newest first), `store.findings`. */
 
 import { get, socket, token } from "./server.js";
 
@@ -20,7 +20,7 @@ class Store extends EventTarget {
     this.#listen();
   }
 
-  /** Asks for everything again and tells the views. One request at a time; a later call waits for the first. */
+  /** Loads everything again and notifies the views. One request at a time; a later call waits for the first. */
   refresh() {
     this.#busy ??= this.#load().finally(() => { this.#busy = null; });
     return this.#busy;
@@ -73,7 +73,7 @@ class Store extends EventTarget {
     try {
       await (this.#busy ?? Promise.resolve());
       await (whole ? this.refresh() : this.#loadState());
-    } catch { /* the socket's end says it */ }
+    } catch { /* the closed socket reports it */ }
   }
 
   clip(id) {
@@ -84,13 +84,13 @@ class Store extends EventTarget {
     return this.state.jobs.find((one) => one.kind === kind && (!states.length || states.includes(one.state)));
   }
 
-  /** Clips with a finding that nobody kept, and findings on the folder. */
+  /** Number of clips with open findings, plus open findings about all clips. */
   get toLookAt() {
     const open = this.findings.findings.filter((one) => !one.kept);
     return new Set(open.map((one) => one.clip || one.id)).size;
   }
 
-  /** The model that was made here last, else undefined. */
+  /** The latest model trained here, otherwise undefined. */
   get newest() {
     return this.state.models.find((one) => !one.demo);
   }

@@ -1,4 +1,4 @@
-/** Recordings on their way to the server: in numbered parts, each kept here until it is on the server's disk. */
+/** Upload of recordings in numbered parts; each is kept here until the server has stored it. */
 
 import { call, Refused } from "./server.js";
 import { complain } from "./say.js";
@@ -8,7 +8,7 @@ const PART_FRAMES = 30;
 const PART_BYTES = 4 * 2 ** 20;
 const AGAIN_MS = [300, 1000, 2000, 5000];
 
-/** count u32, then for each frame captured u64 in microseconds, size u32 and the JPEG; little-endian. */
+/** Packs frames, little-endian: count u32, then for each its time u64 in microseconds, size u32 and the JPEG. */
 async function pack(frames) {
   const blobs = await Promise.all(frames.map((frame) => frame.jpeg));
   const buffers = await Promise.all(blobs.map((one) => one.arrayBuffer()));
@@ -28,7 +28,7 @@ async function pack(frames) {
 
 const wait = (ms) => new Promise((done) => { setTimeout(done, ms); });
 
-/** Whether sending again later can help: the server is silent, busy, or its disk is full. */
+/** Whether it helps to retry later: the server does not respond, is busy, or its disk is full. */
 const passes = (error) => error instanceof Refused && [0, 429, 500, 502, 503, 507].includes(error.status);
 
 async function patiently(work, isDropped = () => false) {
@@ -59,7 +59,7 @@ export class Take {
     this.folder = folder;
   }
 
-  /** `body`: a TakeBody. Other windows leave it alone as long as this one lives. */
+  /** `body`: a TakeBody. Other windows do not touch it while this one is open. */
   static async open(body, folder) {
     const { take } = await call("POST", "/takes", body);
     const made = new Take(take, folder);
@@ -92,7 +92,7 @@ export class Take {
     this.#sent.catch(() => {});
   }
 
-  /** Sends the rest. `facts`: lost and reason of a FinishBody. Returns a TakeDone. Throws Refused. */
+  /** Sends the remaining frames. `facts`: lost and reason of a FinishBody. Returns a TakeDone. Throws Refused. */
   async finish(facts) {
     if (this.#waiting.length) this.#cut();
     const body = { ...facts, parts: this.#parts };
@@ -131,13 +131,13 @@ async function settle(facts) {
   try {
     done = await sendAgain(facts);
   } catch (error) {
-    if (passes(error)) throw error; // kept, for the next time; otherwise the server has closed it meanwhile
+    if (passes(error)) throw error; // kept for the next try; otherwise the server has closed it in the meantime
   }
   await kept.forget(facts.take);
   return done;
 }
 
-/** What an earlier page left behind: sent and finished. Returns the TakeDones. */
+/** Sends and finishes what an earlier page left behind. Returns the TakeDones. */
 export async function resend(folder) {
   const done = [];
   for (const facts of await kept.takes()) {

@@ -1,8 +1,8 @@
-/** Short tones: the countdown's and the end's. */
+/** Short tones for the countdown and the end of a clip. */
 
 let context;
 
-/** Browsers allow sound only after a click or key: call it there. */
+/** Prepares the sound. Call it after a click or key press: browsers allow sound only then. */
 export function readyTones() {
   context ??= new AudioContext();
   if (context.state === "suspended") context.resume();

@@ -1,4 +1,4 @@
-/** Check: what is to be looked at, worst first, and what will be learned from. */
+/** Check: findings, worst first, and a summary of the training data. */
 
 import { call, get } from "./server.js";
 import { bar, button, fill, h, key } from "./dom.js";
@@ -91,10 +91,10 @@ class Check {
     const kept = store.findings.findings.length - store.findings.findings.filter((one) => !one.kept).length;
     fill(this.#left,
       h("div", { class: "head plain" }, h("h1", {}, headWords(all, clips)), h("p", { class: "muted" }, restWords(clips))),
-      looked < of && h("p", { class: "small busy" }, `Looking at clip ${looked + 1} of ${of}.`),
-      !of && h("p", {}, "There is no clip to look at yet. ", h("a", { href: "#record" }, "Record some.")),
+      looked < of && h("p", { class: "small busy" }, `Checking clip ${looked + 1} of ${of}.`),
+      !of && h("p", {}, "There are no clips to check yet. ", h("a", { href: "#record" }, "Record some.")),
       all.map((one) => this.#card(one)),
-      kept > 0 && button(this.#keptShown ? "Hide what you kept as it is" : `Show ${count(kept, "finding")} that you kept as they are`,
+      kept > 0 && button(this.#keptShown ? "Hide accepted findings" : `Show ${count(kept, "accepted finding")}`,
         () => { this.#keptShown = !this.#keptShown; this.redraw(); }, { class: "link", "data-key": "kept" }));
   }
 
@@ -114,7 +114,7 @@ class Check {
 
   #film(clip) {
     const root = h("div", { class: "channels" });
-    const draw = (seen) => fill(root, h("span", { class: "channel-name" }, "video"), strip(clip, `${shown(clip.label)} by ${clip.subject}, eight moments`),
+    const draw = (seen) => fill(root, h("span", { class: "channel-name" }, "video"), strip(clip, `${shown(clip.label)} by ${clip.subject}, eight frames`),
       (seen?.channels ?? []).map((one) => [h("span", { class: "channel-name" }, "network sees: ", one.name), h("img", { class: "strip seen", alt: "", src: one.url })]),
       h("span", {}), h("p", { class: "times small muted" }, h("span", {}, "0 s"), h("span", {}, seconds(clipSeconds(clip)))));
     draw(null);
@@ -137,8 +137,8 @@ class Check {
     if (clip && this.#open === "play") player(clip).then((video) => video && room.replaceChildren(video));
     return [h("div", { class: "panel-row" },
       names.map((one) => button([acts[one][0], " ", key(acts[one][1])], () => this.#fix(one), { class: "quiet", "data-key": `fix-${one}` })),
-      (finding.fixes.includes("keep") || !finding.clip) && !finding.stops && button(finding.kept ? "Not fine after all" : "Keep as it is", () => this.#keep(finding), { class: "link", "data-key": "keep" }),
-      h("p", { class: "small muted end keys-hint" }, key("\u2191"), " ", key("\u2193"), " next finding")), room];
+      (finding.fixes.includes("keep") || !finding.clip) && !finding.stops && button(finding.kept ? "Reopen" : "Accept as it is", () => this.#keep(finding), { class: "link", "data-key": "keep" }),
+      h("p", { class: "small muted end keys-hint" }, key("\u2191"), " ", key("\u2193"), " previous or next finding")), room];
   }
 
   #fix(name) {
@@ -153,7 +153,7 @@ class Check {
   async #keep(finding) {
     await attempt(() => call("PUT", `/findings/${finding.id}`, { kept: !finding.kept }));
     await attempt(() => store.refresh());
-    say(finding.kept ? "To look at again." : "Kept as it is.");
+    say(finding.kept ? "Reopened." : "Accepted.");
   }
 
   #drawPanel() {
@@ -163,25 +163,25 @@ class Check {
     fill(this.#right, h("h2", {}, "What the network will learn from"),
       h("ul", { class: "rows" }, labels.map((one) => h("li", {}, h("span", { class: "row-name" }, shown(one.name)), bar(one.clips / most), h("span", { class: "row-number" }, String(one.clips))))),
       h("h3", {}, "People"), h("p", { class: "small" }, people.map((one, index) => `${one.name} ${one.clips}${index ? "" : " clips"}`).join(", ") || "Nobody yet."),
-      h("h3", {}, "Left and right"), h("p", { class: "small muted" }, sided ? "A label names a side or a turn, so no clip is mirrored in training."
+      h("h3", {}, "Left and right"), h("p", { class: "small muted" }, sided ? "Some labels name a side or a direction, so no clips are mirrored in training."
         : "No label names a side, so half the clips are mirrored in training. A label such as \"swipe left\" turns that off."));
     const name = ready.ok ? `Train on ${count(counts.clips, "clip")}` : ready.button || "Record first";
     const go = () => { location.hash = ready.ok ? "#train" : "#record"; };
     fill(this.#train, h("div", { class: "bar-bottom" }, button(name, go, { class: "filled full", "data-key": "train", id: "to-train" })),
-      h("p", { class: "small muted" }, ready.sentence || "Warned clips are used unless you leave them out."));
+      h("p", { class: "small muted" }, ready.sentence || "Clips with warnings are used unless you leave them out."));
   }
 }
 
 function headWords(all, clips) {
-  if (all.length) return clips ? `${count(clips, "clip")} to look at` : `${count(all.length, "finding")} on all clips`;
-  return store.findings.of && store.findings.looked === store.findings.of ? "Every clip is fine." : "Check";
+  if (all.length) return clips ? `${count(clips, "clip")} to check` : `${count(all.length, "finding")} about all clips`;
+  return store.findings.of && store.findings.looked === store.findings.of ? "All clips are fine." : "Check";
 }
 
 function restWords(clips) {
   const { of } = store.findings;
   if (!of || !clips) return "";
   const stops = store.findings.findings.some((one) => one.stops) || !store.findings.ready.ok;
-  return `${of - clips} of ${of} clips are fine. ${stops ? "Training cannot begin yet." : "Nothing stops training."}`;
+  return `${of - clips} of ${of} clips are fine. ${stops ? "Training cannot start yet." : "You can start training."}`;
 }
 
 function withUrls(seen) {
@@ -192,7 +192,7 @@ function withUrls(seen) {
   return { ...seen, channels };
 }
 
-/** To Record with this clip's gesture and person; the clip itself goes, and can be brought back. */
+/** Opens Record with this clip's gesture and person, and deletes the clip, which can be undone. */
 async function recordAgain(clip) {
   keep({ label: clip.label || NONE, ...(clip.subject ? { person: clip.subject } : {}) });
   await remove(clip);

@@ -1,4 +1,4 @@
-/** The first run: who, which gestures, the camera; or videos that are there, or a look at the model that comes along. */
+/** The first run: person, gestures and camera; or existing videos, or the model that comes with gesta. */
 
 import { button, fill, h } from "./dom.js";
 import { addLabel } from "./clip_list.js";
@@ -18,7 +18,7 @@ export function firstRun(begin) {
   const fault = h("p", { id: "person-fault", class: "fault" });
   const chips = h("div", { class: "chips" });
   const start = async () => {
-    fault.textContent = nameFault(person.value.trim()) && "Give a short name first.";
+    fault.textContent = nameFault(person.value.trim()) && "Enter a short name first.";
     if (fault.textContent) return person.focus();
     keep({ person: person.value.trim(), label: names[0] ?? NONE });
     const made = await attempt(async () => {
@@ -37,10 +37,10 @@ export function firstRun(begin) {
     h("form", { class: "card", onsubmit: (event) => { event.preventDefault(); start(); } },
       h("div", { class: "two" },
         h("div", {}, h("h2", {}, h("label", { for: "person" }, "Who is in front of the camera?")),
-          h("p", { class: "small muted" }, "A short name. It keeps each person's clips together, so that the result can be measured on people it has not seen."), person, fault),
+          h("p", { class: "small muted" }, "A short name. It keeps each person's clips together, so that the model can be tested on people it has not seen."), person, fault),
         h("div", {}, h("h2", {}, "Which gestures?"), h("p", { class: "small muted" }, "At least one. Movements, not still poses: a wave, a swipe, a circle."), chips)),
-      h("p", { class: "small ruled" }, h("strong", {}, "nothing"), " is always there. ", h("span", { class: "muted" },
-        "It is everything that is not a gesture: sitting, drinking, reaching for the mouse. A minute of it keeps the model silent when you do nothing.")),
+      h("p", { class: "small ruled" }, h("strong", {}, "nothing"), " is always included. ", h("span", { class: "muted" },
+        "It is everything that is not a gesture: sitting, drinking, reaching for the mouse. A minute of it teaches the model to ignore such movements.")),
       h("div", { class: "panel-row" }, h("div", { class: "bar-bottom" }, h("button", { class: "filled", id: "begin" }, "Turn on the camera")),
         h("p", { class: "small muted" }, "Your browser asks for permission. Sound is never recorded."))),
     h("div", { class: "two" }, importer(h("h2", {}, "Already have videos?")), justLooking()),
@@ -50,7 +50,7 @@ export function firstRun(begin) {
 function justLooking() {
   const demo = store.state.models.find((one) => one.demo);
   const words = demo ? [h("p", {}, h("a", { href: `#try/${demo.id}` }, "Try the model that comes with gesta"), `: ${listed(demo.labels.filter((one) => one !== NONE))}.`), h("p", { class: "small muted" }, demo.sentence),
-    demo.lacks && h("p", { class: "warning" }, demo.lacks)] : h("p", {}, "The model to try is not part of this installation.");
+    demo.lacks && h("p", { class: "warning" }, demo.lacks)] : h("p", {}, "This installation does not include the model to try.");
   return h("section", { class: "card" }, h("h2", {}, "Just looking?"), words);
 }
 

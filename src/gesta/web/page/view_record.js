@@ -1,4 +1,4 @@
-/** Record: the preview and its row of clips on the left, the clips on the right. */
+/** Record: the camera preview and its controls on the left, the clips on the right. */
 
 import { camera } from "./camera.js";
 import { ClipList } from "./clip_list.js";
@@ -19,7 +19,7 @@ const LINE_MS = 250;
 const LENGTHS = [1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5].map((one) => [one, seconds(one)]);
 const ROWS = [1, 2, 3, 5, 8, 10, 15, 20];
 const COUNTDOWNS = [0, 1, 2, 3, 5, 8, 10].map((one) => [one, `${one} s`]);
-const STOPS = { "": "Stopped. The unfinished clip is dropped.", hidden: "Stopped: the page was hidden." };
+const STOPS = { "": "Stopped. The unfinished clip is discarded.", hidden: "Stopped: the page was hidden." };
 
 let begun = false;
 
@@ -40,7 +40,7 @@ class Record {
     this.root = root;
     this.list = new ClipList();
     this.stage = stage(this.#over, () => this.#off());
-    this.line = cameraLine(() => h("span", {}, "Mirrored here, not in the clips"));
+    this.line = cameraLine(() => h("span", {}, "Mirrored on screen, not in the clips"));
     this.#hear();
     this.timer = setInterval(() => this.line.redraw(), LINE_MS);
   }
@@ -173,7 +173,7 @@ class Record {
 
   #stopped({ reason, kept_s }) {
     if (reason !== "camera") return reason ? complain(STOPS[reason]) : say(STOPS[""]);
-    return complain(`The camera was disconnected. ${kept_s >= 0.5 ? `${seconds(kept_s)} of this clip are kept.` : "Nothing of this clip is kept."}`, [["Try again", () => this.#turnOn()]]);
+    return complain(`The camera was disconnected. ${kept_s >= 0.5 ? `The first ${seconds(kept_s)} of this clip are kept.` : "This clip is not kept."}`, [["Try again", () => this.#turnOn()]]);
   }
 
   #next() {
@@ -228,8 +228,8 @@ class Record {
   }
 
   #advice() {
-    if (this.#label !== NONE) return "Vary speed, distance and place a little from clip to clip. Begin and end at rest.";
+    if (this.#label !== NONE) return "Vary speed, distance and place a little from clip to clip. Start and end at rest.";
     const few = store.state.counts.none_s < 60 ? " Without a minute of nothing, everything you do will be recognized as a gesture." : "";
-    return `Sit, drink, scratch, reach for the mouse. None of your gestures.${few}`;
+    return `Sit, drink, scratch, reach for the mouse. Do not make any of your gestures.${few}`;
   }
 }

@@ -1,4 +1,4 @@
-/** Results: how good it is, with every count and who was held out. */
+/** Results: how accurate the model is, with all counts and the people who were held out. */
 
 import { blob, get } from "./server.js";
 import { bar, button, choice, fill, h } from "./dom.js";
@@ -43,7 +43,7 @@ class Results {
   }
 
   #empty() {
-    fill(this.root, h("h1", {}, "No results yet"), h("p", {}, "Train a model first. Then each person is held out once, and the recognized clips are counted."),
+    fill(this.root, h("h1", {}, "No results yet"), h("p", {}, "Train a model first. Then each person is held out once to measure the accuracy."),
       h("div", { class: "bar-bottom" }, button("Go to Train", () => { location.hash = "#train"; }, { class: "filled", "data-key": "main" })));
   }
 
@@ -57,7 +57,7 @@ class Results {
     return fill(this.root, head, this.#busy(model, job, results), results.n > 0 && this.#body(results), this.#newer(model));
   }
 
-  /** The one filled button. */
+  /** The main button: the next step. */
   #next(results, model, job) {
     const filled = (text, act) => h("div", { class: "bar-bottom" }, button(text, act, { class: "filled", "data-key": "main", id: "next" }));
     if (results.state === "none") return job && OPEN.includes(job.state) ? null : filled("Measure it", () => startJob({ kind: "measure", model: model.id }));
@@ -70,7 +70,7 @@ class Results {
     if (job?.state === "failed" || job?.state === "lost" || job?.state === "stopped") {
       return h("div", { class: "note-box" }, h("strong", {}, "Measuring ended early. "), job.error?.error, " ", button("Measure it again", () => startJob({ kind: "measure", model: model.id }), { class: "inline", "data-key": "again" }));
     }
-    if (results.state === "none") return h("p", {}, "This model is not measured yet. Each person is held out once: a short training each, and their clips are counted.");
+    if (results.state === "none") return h("p", {}, "This model is not measured yet. To measure it, each person is held out once: a short training without this person, then a test on this person's clips.");
     if (results.state !== "measuring") return null;
     const [done, of] = [job?.done ?? results.done, job?.of || results.of];
     return [h("p", {}, h("strong", {}, `${done} of ${count(of, "person", "people")} measured.`), job?.left_s ? ` About ${duration(job.left_s)} left.` : ""), bar(of ? done / of : 0, "thick")];
@@ -88,7 +88,7 @@ class Results {
   }
 }
 
-/** The first sentence in bold, as far as a full stop goes. */
+/** The text with its first sentence in bold, up to a full stop or colon. */
 function firstBold(text) {
   const end = text.search(/[.:](\s|$)/) + 1 || text.length;
   return [h("strong", {}, text.slice(0, end)), text.slice(end)];
@@ -97,10 +97,10 @@ function firstBold(text) {
 function tiles(results) {
   const { alarms, people, interval } = results;
   return h("div", { class: "tiles" }, accuracy(results, interval),
-    tile(count(people.length, "person", "people"), people.length > 1 ? "each measured by a model trained without this person" : "also in the training: says nothing about others"),
+    tile(count(people.length, "person", "people"), people.length > 1 ? "each measured by a model trained without this person" : "also in the training data: says nothing about others"),
     alarms && alarms.seconds > 0 && tile(alarms.per_minute.toFixed(1), `false alarms per minute: ${alarms.count} in ${duration(alarms.seconds)} of nothing`),
     alarms?.delay_p50_s !== null && alarms?.delay_p50_s !== undefined && tile(`${alarms.delay_p50_s.toFixed(2)} s`,
-      `from the end of a gesture to its event, p95 ${alarms.delay_p95_s?.toFixed(2) ?? "?"} s; ${alarms.found} of ${count(alarms.of, "gesture")} detected`));
+      `median delay from the end of a gesture to its detection, p95 ${alarms.delay_p95_s?.toFixed(2) ?? "?"} s; ${alarms.found} of ${count(alarms.of, "gesture")} detected`));
 }
 
 const tile = (number, words) => h("section", { class: "tile" }, h("p", { class: "tile-number" }, number), h("p", { class: "small muted" }, words));
@@ -115,7 +115,7 @@ function accuracy({ accuracy: share, right, n, gray, interval_how: how }, interv
     line.append(span, mark);
   }
   const words = interval ? ` 95 % interval ${Math.round(interval[0] * 100)} to ${percent(interval[1])}${how ? ` (${how})` : ""}` : "";
-  return h("section", { class: `tile wide ${gray ? "gray" : "blue"}` }, h("p", { class: "tile-number large" }, percent(share ?? right / n)), line, h("p", { class: "small muted" }, `of clips right, ${right} of ${n}.${words}`));
+  return h("section", { class: `tile wide ${gray ? "gray" : "blue"}` }, h("p", { class: "tile-number large" }, percent(share ?? right / n)), line, h("p", { class: "small muted" }, `of clips correct, ${right} of ${n}.${words}`));
 }
 
 function byGesture({ gestures }) {
@@ -124,7 +124,7 @@ function byGesture({ gestures }) {
     return h("tr", {}, h("th", { scope: "row" }, shown(one.label)), h("td", { class: "number" }, String(one.n)), h("td", {}, h("span", { class: "recall" }, bar(recall), h("span", { class: "row-number" }, percent(recall)))),
       h("td", { class: "number" }, one.called ? percent(one.right / one.called) : "never"), h("td", { class: "taken" }, one.taken_for.map(([label, n]) => `${shown(label)} (${n})`).join(", ")));
   };
-  return h("section", {}, h("h2", {}, "By gesture"), h("p", { class: "small muted" }, "Worst first. Recall: share of its clips that were recognized. Precision: share of the clips recognized as this gesture that are."),
+  return h("section", {}, h("h2", {}, "By gesture"), h("p", { class: "small muted" }, "Worst first. Recall: share of its clips that were recognized. Precision: share of the clips recognized as this gesture that show it."),
     h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "By gesture" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, "gesture"), h("th", { class: "number" }, "clips"), h("th", {}, "recall"), h("th", { class: "number" }, "precision"), h("th", {}, "recognized as"))),
       h("tbody", {}, gestures.map(row)))));
 }
@@ -149,12 +149,12 @@ function byPerson({ people }) {
 function mistake({ mistake: one }) {
   if (!one) return null;
   const clip = store.clip(one.clip);
-  return h("section", {}, h("h2", {}, "Most confident error"), h("p", { class: "small" }, "Recognized as ", h("strong", { class: "bad" }, shown(one.called)), ` (${one.confidence.toFixed(2)}), was `, h("strong", {}, shown(one.label)), ". ",
+  return h("section", {}, h("h2", {}, "Most confident error"), h("p", { class: "small" }, "Recognized as ", h("strong", { class: "bad" }, shown(one.called)), ` (${percent(one.confidence)}), true class `, h("strong", {}, shown(one.label)), ". ",
     h("span", { class: "muted" }, clip ? clip.name : one.person)),
-  clip && h("div", { class: "mistake" }, strip(clip, `${shown(one.label)} by ${one.person}, eight moments`), button("Open in Check", () => { location.hash = `#check/${one.clip}`; }, { class: "quiet", "data-key": "open" })));
+  clip && h("div", { class: "mistake" }, strip(clip, `${shown(one.label)} by ${one.person}, eight frames`), button("Open in Check", () => { location.hash = `#check/${one.clip}`; }, { class: "quiet", "data-key": "open" })));
 }
 
-/** In a window of its own; it needs the token, so it comes as a blob. */
+/** Opens the report in a new window, as a blob because the request needs the token. */
 async function openReport(model) {
   const made = await attempt(() => blob(`/models/${model.id}/report`));
   if (!made) return;

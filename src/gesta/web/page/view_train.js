@@ -1,4 +1,4 @@
-/** Train: idle, running, done, failed; then measuring, a job of its own. */
+/** Train: idle, running, done or failed; then measuring, which is a separate job. */
 
 import { call } from "./server.js";
 import { bar, button, fill, h } from "./dom.js";
@@ -18,7 +18,7 @@ export async function startJob(body) {
   try {
     await call("POST", "/jobs", body);
   } catch (error) {
-    if (error.status === 409) complain("Training is running, started in another window.", [["Show it", () => { location.hash = "#train"; }]]);
+    if (error.status === 409) complain("Training is already running, started in another window.", [["Show it", () => { location.hash = "#train"; }]]);
     else complain(error.sentence ?? String(error));
   }
   await attempt(() => store.refresh());
@@ -67,11 +67,11 @@ class Train {
 
   #running(job) {
     const share = job.of ? job.done / job.of : 0;
-    const words = job.state === "waiting" ? "Waiting for the job before it" : job.state === "stopping" ? "Stopping" : !job.of ? job.doing || "Training" : `Training, ${job.unit} ${job.done} of ${job.of}`;
+    const words = job.state === "waiting" ? "Waiting for the previous job" : job.state === "stopping" ? "Stopping" : !job.of ? job.doing || "Training" : `Training, ${job.unit} ${job.done} of ${job.of}`;
     return [h("div", { class: "head plain" }, h("h1", {}, words), job.left_s !== null && h("p", { class: "end big-number" }, `about ${duration(job.left_s)} left`)), bar(share, "thick"),
-      h("p", { class: "small muted" }, "Then each person is measured; you can try it before that. You may close this page: training continues."),
+      h("p", { class: "small muted" }, "Afterwards each person is measured; you can try the model before that. You can close this page: training continues."),
       this.#curves(job),
-      h("div", { class: "panel-row" }, button("Stop, keep the best so far", () => act(job, "/stop"), { class: "quiet", "data-key": "stop", disabled: job.state !== "running" }), this.#cancel(job),
+      h("div", { class: "panel-row" }, button("Stop and keep the best so far", () => act(job, "/stop"), { class: "quiet", "data-key": "stop", disabled: job.state !== "running" }), this.#cancel(job),
         this.#logButton(job)), this.#log && h("pre", { class: "log", tabindex: "0", "aria-label": "Log" }, this.#log)];
   }
 
@@ -95,8 +95,8 @@ class Train {
     const { best_epoch: best, epochs, val, val_n: n, held_out: held } = job.curves;
     const share = val[epochs.indexOf(best)];
     const right = share === undefined || share === null ? "" : `, ${Math.round(share * n)} of ${count(n, "clip")}${held.length ? ` of ${listed(held)}` : ""}`;
-    return h("section", { class: "card" }, h("h2", {}, "Accuracy by epoch"), curves(job),
-      best !== null && h("p", { class: "small muted" }, `Best so far: epoch ${best}${right}. This only chooses the epoch; the result to trust comes in Results.`));
+    return h("section", { class: "card" }, h("h2", {}, "Accuracy per epoch"), curves(job),
+      best !== null && h("p", { class: "small muted" }, `Best so far: epoch ${best}${right}. This only serves to choose the epoch; the accuracy to rely on will be in Results.`));
   }
 
   #done(job) {
@@ -133,9 +133,9 @@ function trainButton(text) {
 }
 
 function heldOut(people) {
-  if (people < 2) return "There is one person only: the result says little about others.";
-  if (people < 3) return "Nobody is held out in it; afterwards each person is held out once, to measure.";
-  return "One person in five is held out to choose the epoch; afterwards each person is held out once, to measure.";
+  if (people < 2) return "There is only one person: the result says little about others.";
+  if (people < 3) return "Nobody is held out in this training; afterwards each person is held out once to measure the accuracy.";
+  return "One person in five is held out to choose the epoch; afterwards each person is held out once to measure the accuracy.";
 }
 
 function expected() {

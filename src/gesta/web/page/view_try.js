@@ -1,4 +1,4 @@
-/** Try: the model on the camera; events, probabilities, and when it fires. */
+/** Try: the model on the camera, with events, probabilities and thresholds. */
 
 import { camera } from "./camera.js";
 import { call } from "./server.js";
@@ -15,7 +15,7 @@ const LABEL_MS = 1000;
 const SAY_MS = 1000;
 const HISTORY_S = 16;
 const FACTS_MS = 500;
-const SLIDERS = [["on", "On above", 0.05, 0.99, 0.01], ["off", "Off below", 0.01, 0.95, 0.01], ["least_s", "At least", 0, 2, 0.05]];
+const SLIDERS = [["on", "On above", 0.05, 0.99, 0.01], ["off", "Off below", 0.01, 0.95, 0.01], ["least_s", "Min. length", 0, 2, 0.05]];
 
 export function open(root) {
   const view = new Try(root);
@@ -74,7 +74,7 @@ class Try {
     this.redraw();
   }
 
-  /** Only what has changed: the sliders and the log are in use while clips and jobs change. */
+  /** Redraws only what has changed: the sliders and the log are in use while clips and jobs change. */
   redraw() {
     const { models } = store.state;
     const wanted = location.hash.startsWith("#try/") && models.find((one) => one.id === location.hash.split("/")[1]);
@@ -191,12 +191,12 @@ class Try {
   #drawHead() {
     const { models } = store.state;
     if (!this.model) {
-      fill(this.#head, h("h1", {}, "Nothing trained yet."), h("p", {}, "Train a model first; the one that comes with gesta is not part of this installation."),
+      fill(this.#head, h("h1", {}, "Nothing trained yet."), h("p", {}, "Train a model first; this installation does not include the one that comes with gesta."),
         h("div", { class: "bar-bottom" }, button("Go to Train", () => { location.hash = "#train"; }, { class: "filled", "data-key": "main" })));
       return;
     }
     const { lacks } = this.model;
-    const toggle = lacks ? button("Look again", () => attempt(() => store.refresh()), { class: "filled", "data-key": "main", id: "look-again" }) : button([camera.on ? "Stop the camera " : "Turn on the camera ", key("Space")], () => this.#toggle(), { class: camera.on ? "quiet tall" : "filled", "data-key": "main", id: "camera" });
+    const toggle = lacks ? button("Check again", () => attempt(() => store.refresh()), { class: "filled", "data-key": "main", id: "look-again" }) : button([camera.on ? "Stop the camera " : "Turn on the camera ", key("Space")], () => this.#toggle(), { class: camera.on ? "quiet tall" : "filled", "data-key": "main", id: "camera" });
     const names = models.map((one) => [one.id, modelName(one)]);
     fill(this.#head, h("div", { class: "head plain" }, h("h1", {}, "Try it"), choice("Model", names, this.model.id, (id) => { location.hash = `#try/${id}`; }, { "data-key": "model" }),
       h("div", { class: "end bar-bottom" }, toggle, camera.on && !this.model.demo && button("That was wrong", () => this.#wrong(), { class: "quiet only-phone" }))), h("p", { class: "small muted" }, honest(this.model)));
@@ -216,12 +216,12 @@ class Try {
 
   #drawEvents() {
     if (!this.model) return fill(this.#events);
-    const span = this.#began ? `${this.#log.length} in ${duration((performance.now() - this.#began) / 1000)}. One gesture is one event.` : "One gesture is one event.";
+    const span = this.#began ? `${this.#log.length} in ${duration((performance.now() - this.#began) / 1000)}. Each gesture is reported once.` : "Each gesture is reported once.";
     const rows = this.#log.slice(0, 50).map((one) => h("tr", {}, h("td", {}, clock(one.at)), h("td", {}, shown(one.label)), h("td", { class: "number" }, one.confidence.toFixed(2)), h("td", { class: "number" }, `${delay(one).toFixed(2)} s`)));
     return fill(this.#events, h("div", { class: "head plain" }, h("h2", {}, "Events"), h("p", { class: "small muted" }, span),
       this.#log.length > 0 && button("Save as csv", () => this.#save(), { class: "link end small", "data-key": "csv" })),
     rows.length ? h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Event log" }, h("table", { class: "events" }, h("thead", {}, h("tr", {}, h("th", {}, "time"), h("th", {}, "gesture"), h("th", { class: "number" }, "confidence"), h("th", { class: "number" }, "delay"))), h("tbody", {}, rows)))
-      : h("p", { class: "muted" }, this.model.lacks ? "" : camera.on ? "No event yet: make a gesture, then rest." : "Turn on the camera and make a gesture."),
+      : h("p", { class: "muted" }, this.model.lacks ? "" : camera.on ? "No events yet: make a gesture, then rest." : "Turn on the camera and make a gesture."),
     !this.model.demo && h("div", { class: "panel-row" }, button(["That was wrong ", key("W")], () => this.#wrong(), { class: "quiet only-desk", disabled: !camera.on, "data-key": "wrong" }), h("p", { class: "small muted only-desk" }, "keeps the last 5 s as a clip, to label in Check")));
   }
 
@@ -243,7 +243,7 @@ class Try {
     if (!this.model) return fill(this.#sliders);
     const { chosen, on_what: on } = this.model.decoder;
     const numbers = chosen && `${chosen.on.toFixed(2)}, ${chosen.off.toFixed(2)}, ${chosen.least_s.toFixed(2)} s`;
-    return fill(this.#sliders, h("div", { class: "head plain" }, h("h2", {}, "When it fires"), numbers && h("p", { class: "small muted" }, `Chosen${on ? ` on ${on}` : ""}: ${numbers}`)),
+    return fill(this.#sliders, h("div", { class: "head plain" }, h("h2", {}, "Detection thresholds"), numbers && h("p", { class: "small muted" }, `Chosen${on ? ` on ${on}` : ""}: ${numbers}`)),
       SLIDERS.map((one) => this.#slider(...one)),
       !this.model.demo && h("div", { class: "panel-row" }, button("Save in the bundle", () => this.#saveDecoder(this.#decoder), { class: "quiet", "data-key": "save" }),
         chosen && button("Reset", () => { this.#tried = { ...chosen }; this.#live?.tell(this.#tried); this.#drawSliders(); this.#draw(); }, { class: "link", "data-key": "reset" })));
@@ -286,10 +286,10 @@ class Try {
     }
     const { p50, p95, dropped, answers, offered } = this.#live.facts;
     const strong = (text) => h("strong", {}, text);
-    fill(this.#facts, h("span", {}, "Camera ", strong(`${camera.rate} frames/s`)), p50 !== undefined && h("span", {}, "Answer ", strong(`${Math.round(p50)} ms`), ", p95 ", strong(`${Math.round(p95)} ms`)),
+    fill(this.#facts, h("span", {}, "Camera ", strong(`${camera.rate} frames/s`)), p50 !== undefined && h("span", {}, "Latency ", strong(`${Math.round(p50)} ms`), ", p95 ", strong(`${Math.round(p95)} ms`)),
       h("span", {}, "Dropped ", strong(`${(dropped * 100).toFixed(dropped < 0.1 ? 1 : 0)} %`)), h("span", {}, strong(this.#cores.toFixed(1)), " cores"));
     this.#slow.hidden = dropped < 0.2 || p50 === undefined;
-    this.#slow.textContent = `${Math.round(answers)} answers per second for ${Math.round(offered)} frames: ${percent(dropped)} dropped.`;
+    this.#slow.textContent = `Only ${Math.round(answers)} of ${Math.round(offered)} frames per second are processed: ${percent(dropped)} dropped.`;
   }
 }
 
@@ -297,7 +297,7 @@ const delay = (event) => Math.max(0, event.decided_s - event.end_s);
 
 function honest(model) {
   if (model.sentence) return `${model.demo && !store.newest ? "Nothing trained yet: this model comes with gesta. " : ""}${model.sentence}`;
-  if (model.trained_on.length === 1 && !model.chose_epoch.length) return `Trained on ${model.trained_on[0]} only.`;
+  if (!model.chose_epoch.length) return `Trained on ${listed(model.trained_on)} only.`;
   return `Trained on ${listed(model.trained_on)}; its epoch was chosen on clips of ${listed(model.chose_epoch)}. Try it with someone new as well.`;
 }
 

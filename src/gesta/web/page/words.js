@@ -1,4 +1,4 @@
-/** How numbers, times and labels are written on the page. */
+/** Numbers, times and labels as text. */
 
 export const NONE = "none";
 
@@ -43,7 +43,7 @@ export function modelName(model) {
 /** "wave, anna, clip 4, 2.0 seconds, warning: cut off". */
 export function clipWords(clip) {
   const number = /(\d+)\D*$/.exec(clip.name);
-  const words = [shown(clip.label), clip.subject || "nobody named", number ? `clip ${Number(number[1])}` : clip.name];
+  const words = [shown(clip.label), clip.subject || "person unknown", number ? `clip ${Number(number[1])}` : clip.name];
   words.push(`${clipSeconds(clip).toFixed(1)} seconds`);
   if (clip.state === "left_out") words.push("left out");
   if (clip.findings.length) words.push(`warning: ${clip.findings.join(", ")}`);
@@ -52,9 +52,9 @@ export function clipWords(clip) {
 
 export const clipSeconds = (clip) => clip.end_s - clip.start_s;
 
-/** 1 to 40 characters without control characters, or why not. */
+/** What is wrong with a name, which has 1 to 40 characters and no control characters; "" if nothing is. */
 export function nameFault(name) {
-  if (!name) return "Give a name.";
+  if (!name) return "Enter a name.";
   if ([...name].length > 40) return "At most 40 characters.";
   // eslint-disable-next-line no-control-regex
   if (/[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/.test(name)) return "No control characters.";

@@ -1,4 +1,4 @@
-/** A recognizer of clips at work: frames in, an answer a chunk out (gesta.tasks.clips.stream and follow). */
+/** Runs a clip model on a stream: frames in, a prediction after each chunk (gesta.tasks.clips.stream and follow). */
 
 import { Ticker } from "./clock.js";
 import type { Chunk } from "./clock.js";
@@ -11,7 +11,7 @@ import { Cropper, Planes } from "./pixels.js";
 import { Normalizer } from "./skeleton.js";
 import type { Skeleton } from "./skeleton.js";
 
-/** Probabilities in the order of the labels, and until when they speak. */
+/** Probabilities in the order of the labels, and the time up to which they apply. */
 export interface Answer {
   timeS: number;
   probabilities: number[];
@@ -22,10 +22,10 @@ export interface Joints {
   confidence: ArrayLike<number> | null;
 }
 
-/** What a model sees of one tick: the planes of its channels side by side, or joints. */
+/** The model's input for one frame: the planes of its channels one after another, or joints. */
 type Seen = Uint8Array | Float32Array;
 
-/** Frames as the network takes them. */
+/** Turns frames into the network's input. */
 interface Maker<F> {
   reset(): void;
   chunk(frames: F[]): Seen[];
@@ -40,7 +40,7 @@ export class ClipFollower<F extends Picture | Joints> {
   private decodedS = -1;
   private readonly halfS: number;
 
-  /** `onAnswer` is told every answer, also of no gesture. */
+  /** `onAnswer` is called with every prediction, also without a gesture. */
   constructor(
     private readonly model: ClipModel,
     private readonly network: Network,
@@ -52,12 +52,12 @@ export class ClipFollower<F extends Picture | Joints> {
     this.decoder = new Decoder(model.decoder, model.labels);
   }
 
-  /** A frame at its time in seconds -> the events that it has decided. */
+  /** Takes a frame and its time in seconds; returns the events decided by it. */
   async push(frame: F, timeS: number): Promise<GestureEvent[]> {
     return this.see(this.ticker.push(frame, timeS));
   }
 
-  /** What is still going on, ended. Then the stream begins anew. */
+  /** Ends the events in progress and returns them. Then the stream starts again. */
   async finish(): Promise<GestureEvent[]> {
     const events = await this.see(this.ticker.flush());
     this.maker.reset();
@@ -72,7 +72,7 @@ export class ClipFollower<F extends Picture | Joints> {
     for (const { frames, endS } of chunks) {
       const [probabilities] = await this.answer(this.maker.chunk(frames));
       this.onAnswer({ timeS: endS, probabilities });
-      const middleS = endS - this.halfS; // an answer is about the middle of its chunk
+      const middleS = endS - this.halfS; // a prediction refers to the middle of its chunk
       if (middleS <= this.decodedS) continue;
       this.decodedS = middleS;
       events.push(...this.real(this.decoder.step(middleS, probabilities)));
@@ -80,7 +80,7 @@ export class ClipFollower<F extends Picture | Joints> {
     return events;
   }
 
-  /** Events of middles of chunks, from the start of their first chunk to the end of their last one. */
+  /** Extends events between middles of chunks to the start of their first and the end of their last chunk. */
   private real(events: GestureEvent[]): GestureEvent[] {
     return events.map(({ startS, endS, decidedS, ...event }) => {
       return { ...event, startS: startS - this.halfS, endS: endS + this.halfS, decidedS: decidedS + this.halfS };
@@ -110,7 +110,7 @@ export class ClipFollower<F extends Picture | Joints> {
   }
 }
 
-/** Pictures: 1, 1, channels, frames, height, width, black behind the last one. */
+/** Images: 1, 1, channels, frames, height, width; padded with black after the last one. */
 export class PictureMaker implements Maker<Picture> {
   private readonly cropper: Cropper;
   private readonly planes = new WeakMap<Picture, Planes>();
@@ -144,7 +144,7 @@ export class PictureMaker implements Maker<Picture> {
     return { data, shape: [1, 1, channels.length, length, size, size] };
   }
 
-  /** The same planes for a frame that is taken twice. */
+  /** The planes of a frame, computed once also if it is used twice. */
   private planesOf(frame: Picture): Planes {
     const planes = this.planes.get(frame) ?? new Planes(frame);
     this.planes.set(frame, planes);
@@ -152,7 +152,7 @@ export class PictureMaker implements Maker<Picture> {
   }
 }
 
-/** Joints: 1, frames, joints, coordinates and then 1 where the joint is there. */
+/** Joints: 1, frames, joints, and their coordinates followed by 1 if the joint is present. */
 export class SkeletonMaker implements Maker<Joints> {
   private readonly normalizer: Normalizer;
 

@@ -1,9 +1,9 @@
-/** Frames as a camera gives them -> chunks of frames at the model's rate (gesta.clips.clock, gesta.clips.preprocess). */
+/** Turns camera frames into chunks at the model's frame rate (gesta.clips.clock, gesta.clips.preprocess). */
 
 import type { Timing } from "./model.js";
 import { roundEven } from "./numbers.js";
 
-/** Follows time stamps; where they jump back it continues one step after the last frame. */
+/** Follows time stamps; if they jump back, time continues one step after the last frame. */
 export class Clock {
   private shiftS = 0;
   private stepS: number;
@@ -29,13 +29,13 @@ export class Clock {
   }
 }
 
-/** `frames` that the network sees together, the last chunk of a recording with fewer, and when they end. */
+/** Frames that the network sees together, and when they end; the last chunk of a recording may have fewer. */
 export interface Chunk<F> {
   frames: F[];
   endS: number;
 }
 
-/** Takes frames by their time stamps: early ones are passed over, one that stays is taken again. Looks back only. */
+/** Selects frames by their time stamps: early ones are skipped, one that stays is repeated. Causal. */
 export class Ticker<F> {
   private clock: Clock;
   private pending: { frame: F } | null = null;
@@ -48,7 +48,7 @@ export class Ticker<F> {
     this.clock = new Clock(timing);
   }
 
-  /** A frame at its time in seconds -> the chunks that are complete now. */
+  /** Takes a frame and its time in seconds; returns the chunks that are complete now. */
   push(frame: F, stampS: number): Chunk<F>[] {
     const { fps, longest_gap_s } = this.timing;
     this.lastS = this.clock.at(stampS);
@@ -64,7 +64,7 @@ export class Ticker<F> {
     return this.chunks(this.timing.chunk);
   }
 
-  /** The end of a recording: what is left over. Starts anew afterwards. */
+  /** Returns the remaining frames at the end of a recording, and starts again. */
   flush(): Chunk<F>[] {
     if (this.pending !== null) this.take(this.pending.frame, 1, this.lastS);
     const last = this.chunks(1);

@@ -1,4 +1,4 @@
-/** Probabilities -> events (gesta.decoding): one gesture is one event, two in a row are two. Looks back only. */
+/** Decodes events from probabilities (gesta.decoding): one for each gesture, two for two in a row. Causal. */
 
 import type { DecoderNumbers } from "./model.js";
 import { argmax } from "./numbers.js";
@@ -12,7 +12,7 @@ export interface GestureEvent {
   decidedS: number;
 }
 
-/** A stretch of steps: first and last time, and the summed probabilities of the gestures. */
+/** Consecutive steps: first and last time, and the summed probabilities of the gestures. */
 class Run {
   lastS: number;
   sums: number[];
@@ -30,7 +30,7 @@ class Run {
   }
 }
 
-/** Smoothing, then two thresholds on the active probability, and a vote of the label over the event. */
+/** Smooths, applies two thresholds to the probability of any gesture, and votes on the label of each event. */
 export class Decoder {
   private readonly names: string[];
   private readonly none: number;
@@ -45,19 +45,19 @@ export class Decoder {
     this.segmenter = new Segmenter(numbers, this.names);
   }
 
-  /** Forgets everything, as before the first step. */
+  /** Resets the state, as before the first step. */
   reset(): void {
     this.timeS = -Infinity;
     this.mean = null;
     this.segmenter = new Segmenter(this.numbers, this.names);
   }
 
-  /** The label of the event that is going on, once it has been fixed. */
+  /** The label of the event in progress, once it is fixed. */
   get current(): string | null {
     return this.segmenter.current;
   }
 
-  /** Events that ended by this time, from the probabilities at it, in the order of the labels. */
+  /** Takes the probabilities at a time, in the order of the labels; returns the events that ended by then. */
   step(timeS: number, probabilities: number[]): GestureEvent[] {
     this.check(timeS, probabilities);
     const smooth = this.smoothed(timeS, probabilities);
@@ -67,7 +67,7 @@ export class Decoder {
     return this.segmenter.step(timeS, gestures, active);
   }
 
-  /** The event that is going on, ended at the last time. Then the decoder begins anew. */
+  /** Ends the event in progress at the last time and returns it. Then the decoder starts again. */
   finish(): GestureEvent[] {
     const last = this.segmenter.finish();
     this.reset();
@@ -94,11 +94,11 @@ export class Decoder {
   }
 }
 
-/** The two thresholds and the vote, one step at a time. */
+/** Applies the two thresholds and the vote, one step at a time. */
 class Segmenter {
   private run: Run | null = null; // since active rose to `off`
   private opened = false; // it reached `on`
-  private leader: { label: number; run: Run } | null = null; // which gesture leads at `on` or above, since when
+  private leader: { label: number; run: Run } | null = null; // the gesture that leads at `on` or above, and since when
   private settled: number | null = null; // the gesture that led at `on` for `least_s`
   private fixed: { label: number; timeS: number } | null = null;
   private lastS = 0;
@@ -119,7 +119,7 @@ class Segmenter {
     return this.close(this.lastS);
   }
 
-  /** Below `off`: what has not opened is forgotten, what is open ends when this has lasted long enough. */
+  /** Below `off`: drops a run that did not reach `on`; ends an open event once this has lasted long enough. */
   private quiet(timeS: number): GestureEvent[] {
     this.leader = null;
     if (this.run !== null && (!this.opened || timeS - this.run.lastS >= this.numbers.rearm_s)) return this.close(timeS);
@@ -136,7 +136,7 @@ class Segmenter {
     return ended;
   }
 
-  /** Keeps since when one gesture has been leading at `on` or above. */
+  /** Tracks since when one gesture has been leading at `on` or above. */
   private follow(timeS: number, values: number[]): void {
     const label = argmax(values);
     if (!(values[label] >= this.numbers.on)) this.leader = null;
@@ -144,7 +144,7 @@ class Segmenter {
     else this.leader = { label, run: new Run(timeS, values) };
   }
 
-  /** Where one gesture has led for `least_s` and now another has, what came before was an event of its own. */
+  /** If a gesture led for `least_s` and now another one has, what came before is a separate event. */
   private split(timeS: number): GestureEvent[] {
     if (this.run === null || this.leader === null || timeS - this.leader.run.startS < this.numbers.least_s) return [];
     const { label: next, run: later } = this.leader;

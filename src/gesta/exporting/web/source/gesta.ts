@@ -1,5 +1,5 @@
 /**
- * A gesta model in the browser or in Node: no server, no network but the files beside it.
+ * A gesta model in the browser or in Node. Needs no server, only the files beside it.
  *
  *     import { load } from "./gesta/gesta.js";
  *     const model = await load(new URL("./", import.meta.url));
@@ -22,10 +22,10 @@ import { SpottingFollower } from "./spotting.js";
 
 export type { Answer, GestureEvent, Landmarks, Model, Picture };
 
-/** What `push` takes: an ImageData or RGB picture; of skeleton models MediaPipe's landmarks, or joints in the model's order. */
+/** Input of `push`: an ImageData or RGB image; for skeleton models MediaPipe's landmarks, or joints in the model's order. */
 export type Input = Picture | Landmarks | Skeleton;
 
-/** Whether this computer says what gesta said when the model was exported. */
+/** Whether this computer gives the same predictions as gesta at export. */
 export interface Check {
   same: boolean;
   label: string;
@@ -38,11 +38,11 @@ interface Follower {
   finish(): Promise<GestureEvent[]>;
 }
 
-/** One stream through a model. Made by `load`. */
+/** A model with the state of one stream. Created by `load`. */
 export class Recognizer {
-  /** The newest answer: probabilities in the order of `labels`, and until when they speak. */
+  /** The latest prediction: probabilities in the order of `labels`, and the time up to which they apply. */
   answer: Answer | null = null;
-  /** Is told every answer, also of no gesture. */
+  /** Called with every prediction, also without a gesture. */
   onAnswer: (answer: Answer) => void = () => {};
   private readonly follower: Follower;
   private queue: Promise<unknown> = Promise.resolve();
@@ -59,22 +59,22 @@ export class Recognizer {
     return this.model.labels;
   }
 
-  /** Whether it takes pictures of a camera; else joints. */
+  /** Whether the model takes camera images; otherwise joints. */
   get takesPictures(): boolean {
     return this.model.kind === "clips" && this.model.pixels !== null;
   }
 
-  /** One frame at its time in seconds, later than the one before -> the events that it has decided. */
+  /** Takes a frame and its time in seconds, later than the previous one; returns the events decided by it. */
   push(input: Input, timeS: number): Promise<GestureEvent[]> {
     return this.inTurn(() => this.follower.push(this.understood(input), timeS));
   }
 
-  /** What is still going on, ended. The next push begins a new recording. */
+  /** Ends the events in progress and returns them. The next push starts a new recording. */
   finish(): Promise<GestureEvent[]> {
     return this.inTurn(() => this.follower.finish());
   }
 
-  /** Computes the example of the export and compares: does this computer say what gesta said? */
+  /** Runs the exported example and compares the predictions with gesta's. */
   async check(): Promise<Check> {
     const found: number[][] = [];
     const told = this.onAnswer;
@@ -112,7 +112,7 @@ export class Recognizer {
     return { skeleton: input as Skeleton, confidence: null };
   }
 
-  /** One after the other, in the order of the calls. */
+  /** Runs calls one after another, in order. */
   private inTurn<T>(work: () => Promise<T>): Promise<T> {
     const next = this.queue.then(work);
     this.queue = next.catch(() => undefined);
@@ -126,13 +126,13 @@ function followerOf(model: Model, network: Network, told: (answer: Answer) => vo
   return new ClipFollower(model, network, new PictureMaker(model), told) as Follower;
 }
 
-/** Reads a file of the folder. */
+/** Reads a file in the folder. */
 export type Read = (name: string) => Promise<Uint8Array>;
 
-/** Opens the model in the folder at a URL. In Node give `read`, which reads a file of the folder. */
+/** Opens the model in the folder at a URL. In Node, pass `read`, which reads a file in the folder. */
 export async function load(folder: URL | string, read: Read = fetched(folder)): Promise<Recognizer> {
   const [model, golden] = await Promise.all([json<Model>(read, "model.json"), json<Golden>(read, "golden.json")]);
-  if (model.format !== 1) throw new Error(`model.json is of format ${model.format}; this page knows 1. Export it again.`);
+  if (model.format !== 1) throw new Error(`model.json has format ${model.format}; this page reads format 1. Export the model again.`);
   const runtime: Runtime = await import(new URL("onnxruntime/ort.js", folder).href);
   runtime.env.wasm.numThreads = 1;
   runtime.env.wasm.wasmBinary = await read("onnxruntime/ort.wasm");

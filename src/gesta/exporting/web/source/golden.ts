@@ -1,28 +1,28 @@
-/** golden.json: an example that is nobody's recording, with gesta's own answers to it. */
+/** golden.json: a synthetic example with gesta's predictions for it. */
 
 import type { Picture } from "./image.js";
 
-/** A disc that swings over a slope of colors: drawn alike here and by the export. */
+/** A disc moving over a color gradient, drawn in the same way by the export. */
 interface Drawing {
   height: number;
   width: number;
   radius: number;
   color: [number, number, number];
-  /** Row and column of the disc's middle in each frame. */
+  /** Row and column of the disc's center in each frame. */
   middles: [number, number][];
 }
 
 export interface Golden {
   times_s: number[];
   drawing: Drawing | null;
-  /** Joints of each frame side by side; null where one is missing. */
+  /** The coordinates of all joints in each frame; null if a joint is missing. */
   skeletons: (number | null)[][] | null;
   answers: { time_s: number; probabilities: number[] }[];
   label: string;
   tolerance: number;
 }
 
-/** The example's frames: RGB pictures, or joints. */
+/** The frames of the example: RGB images, or joints. */
 export function* examples(golden: Golden): Generator<Picture | Float32Array> {
   if (golden.drawing !== null) for (const middle of golden.drawing.middles) yield drawn(golden.drawing, middle);
   for (const skeleton of golden.skeletons ?? []) yield Float32Array.from(skeleton, (value) => value ?? NaN);

@@ -1,16 +1,16 @@
-/** Images of one channel, cut and scaled as OpenCV does it (gesta.clips.crops): the same levels, rounding included. */
+/** Single-channel images, cropped and scaled exactly as by OpenCV (gesta.clips.crops), including rounding. */
 
 import type { Box } from "./model.js";
 import { roundEven } from "./numbers.js";
 
-/** An image of whole levels from 0 to 255, row by row. */
+/** An image with integer values from 0 to 255, row by row. */
 export interface Plane {
   data: Uint8Array;
   width: number;
   height: number;
 }
 
-/** A camera's frame: an ImageData, or any image with red, green and blue first of its `data.length / pixels` values. */
+/** A camera frame: an ImageData, or any image whose pixels start with red, green and blue. */
 export interface Picture {
   data: Uint8Array | Uint8ClampedArray;
   width: number;
@@ -33,7 +33,7 @@ export function gray(picture: Picture): Plane {
   return { data: out, width, height };
 }
 
-/** One of the colors: 0 red, 1 green, 2 blue. */
+/** One color channel: 0 red, 1 green, 2 blue. */
 export function color(picture: Picture, which: number): Plane {
   const { data, width, height } = picture;
   const out = new Uint8Array(width * height);
@@ -42,7 +42,7 @@ export function color(picture: Picture, which: number): Plane {
   return { data: out, width, height };
 }
 
-/** The box's part of an image, zeros outside. */
+/** Crops an image to the box, with zeros outside the image. */
 export function cut(image: Plane, box: Box): Plane {
   const [left, top] = [roundEven(box[0]), roundEven(box[1])];
   const width = Math.max(roundEven(box[2]) - left, 1);
@@ -58,13 +58,13 @@ export function cut(image: Plane, box: Box): Plane {
   return { data: out, width, height };
 }
 
-/** To size x size: halved while twice as large, then the area's mean; linear where it grows. */
+/** Resizes to size x size: halved while at least twice as large, then area means, or linear to enlarge. */
 export function resized(image: Plane, size: number): Plane {
   while (Math.min(image.width, image.height) >= 2 * size) image = halved(image);
   return scaled(image, size, size, image.width < size || image.height < size ? "linear" : "area");
 }
 
-/** Means of 2 x 2, .5 rounded up; an odd last row or column is left out. */
+/** Means of 2 x 2 pixels, .5 rounded up; an odd last row or column is dropped. */
 function halved(image: Plane): Plane {
   const width = image.width >> 1;
   const height = image.height >> 1;
@@ -78,7 +78,7 @@ function halved(image: Plane): Plane {
   return { data: out, width, height };
 }
 
-/** To another size as cv2.resize with INTER_AREA or INTER_LINEAR. */
+/** Resizes like cv2.resize with INTER_AREA or INTER_LINEAR. */
 export function scaled(image: Plane, width: number, height: number, mode: "area" | "linear"): Plane {
   if (image.width === width && image.height === height) return image;
   const [across, down] = [1 / (width / image.width), 1 / (height / image.height)];
@@ -133,7 +133,7 @@ function shares(small: number, large: number, scale: number): Shares {
   };
 }
 
-/** Means over the area that each new pixel covers, in single precision and in OpenCV's order. */
+/** Means over the area that each new pixel covers, in single precision and in the order of OpenCV. */
 function areas(image: Plane, width: number, height: number, across: number, down: number): Plane {
   const columns = shares(width, image.width, across);
   const rows = shares(height, image.height, down);
@@ -158,7 +158,7 @@ function areas(image: Plane, width: number, height: number, across: number, down
   return { data: out, width, height };
 }
 
-/** For each new pixel of a line: the first of the two between which it lies, and their weights in 2048ths. */
+/** For each new pixel in a line: the first of the two pixels around it, and their weights in 1/2048. */
 function neighbors(small: number, large: number, mode: "area" | "linear"): [Int32Array, Int32Array, Int32Array] {
   const first = new Int32Array(large);
   const near = new Int32Array(large);
@@ -182,7 +182,7 @@ function neighbors(small: number, large: number, mode: "area" | "linear"): [Int3
   return [first, near, far];
 }
 
-/** Linear between pixels, as OpenCV computes it in whole numbers. */
+/** Linear interpolation in integers, as in OpenCV. */
 function between(image: Plane, width: number, height: number, mode: "area" | "linear"): Plane {
   const [columns, near, far] = neighbors(image.width, width, mode);
   const [rows, above, below] = neighbors(image.height, height, mode);
@@ -206,7 +206,7 @@ function between(image: Plane, width: number, height: number, mode: "area" | "li
   return { data: out, width, height };
 }
 
-/** (1 2 1) x (1 2 1) / 16, mirrored at the edges without repeating them, .5 rounded up. */
+/** Filters with (1 2 1) x (1 2 1) / 16, .5 rounded up; mirrors at the edges without repeating them. */
 export function smoothed(image: Plane): Plane {
   const { data, width, height } = image;
   const lines = new Uint16Array(data.length);
@@ -228,7 +228,7 @@ function mirror(place: number, length: number): number {
   return place < 0 ? -place : place >= length ? 2 * length - 2 - place : place;
 }
 
-/** 128 + gain * (now - before), rounded and limited: what changed. */
+/** The change between two images: 128 + gain * (now - before), rounded and clipped. */
 export function difference(now: Plane, before: Plane, gain: number): Plane {
   const out = new Uint8Array(now.data.length);
   const table = Float32Array.from({ length: 511 }, (_, i) => level(gain * (i - 255) + 128));

@@ -1,4 +1,4 @@
-/** MediaPipe's pose landmarker from files beside the page: nothing is fetched from elsewhere. */
+/** MediaPipe's pose landmarker, loaded only from files beside the page. */
 
 import type { Landmark, Landmarks } from "./skeleton.js";
 
@@ -6,15 +6,15 @@ const [MODULE, WASM, TASK] = ["vision_bundle.mjs", "wasm", "pose_landmarker.task
 const FILES = [MODULE, `${WASM}/vision_wasm_internal.js`, `${WASM}/vision_wasm_internal.wasm`, TASK];
 const HOW = [
   "With gesta: gesta fetch mediapipe-web, gesta fetch trackers, then gesta export again with --overwrite.",
-  "By hand: vision_bundle.mjs and wasm/ are in npm's package @mediapipe/tasks-vision (npm pack @mediapipe/tasks-vision@1.1.0);",
-  "pose_landmarker.task is the Pose landmarker (Full) of MediaPipe (ai.google.dev/edge/mediapipe/solutions/vision/pose_landmarker).",
+  "Without gesta: vision_bundle.mjs and wasm/ are in the npm package @mediapipe/tasks-vision (npm pack @mediapipe/tasks-vision@1.1.0);",
+  "pose_landmarker.task is MediaPipe's Pose landmarker (Full) (ai.google.dev/edge/mediapipe/solutions/vision/pose_landmarker).",
 ];
 
 interface Found {
   landmarks: Landmark[][];
 }
 
-/** A video's frame and its time -> the landmarks in it. Throws an Error that says which files are missing, and how to get them. */
+/** Returns a function from a video frame and its time to landmarks. Throws an Error that lists missing files. */
 export async function poseTracker(folder: URL): Promise<(video: HTMLVideoElement, milliseconds: number) => Landmarks> {
   const there = await Promise.all(FILES.map(async (name) => (await fetch(new URL(name, folder), { method: "HEAD" })).ok));
   const missing = FILES.filter((_, i) => !there[i]);

@@ -1,4 +1,4 @@
-/** model.json: what the export knows of a model, in the words of its bundle's manifest. */
+/** model.json: the facts about a model, with the names of its bundle's manifest. */
 
 /** left, top, right, bottom in pixels */
 export type Box = readonly [number, number, number, number];
@@ -28,7 +28,7 @@ export interface DecoderNumbers {
   decide_s: number | null;
 }
 
-/** How the frames' times become ticks (gesta.clips.clock and preprocess). */
+/** How frames are selected by their times (gesta.clips.clock and preprocess). */
 export interface Timing {
   fps: number;
   chunk: number;
@@ -37,7 +37,7 @@ export interface Timing {
   longest_gap_s: number;
 }
 
-/** What of a frame the network sees (gesta.clips.transform). */
+/** How the network's input is made from a frame (gesta.clips.transform). */
 export interface Pixels {
   size: number;
   channels: string[];
@@ -58,7 +58,7 @@ export interface MotionNumbers {
   smallest: number;
 }
 
-/** gesta.clips.skeleton_space.SkeletonSpace, and what its joint set says: places among `joints`. */
+/** gesta.clips.skeleton_space.SkeletonSpace, and groups of its joint set as indices into `joints`. */
 export interface Space {
   joints: string[];
   dimensions: 2 | 3;
@@ -69,7 +69,7 @@ export interface Space {
   middle: number[];
   spans: [number[], number[]][];
   across: [number[], number[]] | null;
-  /** For each joint its place among MediaPipe's 33 of the body, 21 of the left and 21 of the right hand. */
+  /** For each joint its index among MediaPipe's 33 body, 21 left hand and 21 right hand landmarks. */
   mediapipe: number[] | null;
 }
 
@@ -77,7 +77,7 @@ interface Common {
   format: 1;
   name: string;
   summary: string;
-  /** Also of no gesture, where the model knows it. */
+  /** Includes the label for no gesture, if the model has one. */
   labels: string[];
   network: NetworkFile;
   decoder: DecoderNumbers;
@@ -88,7 +88,7 @@ export interface ClipModel extends Common {
   timing: Timing;
   pixels: Pixels | null;
   space: Space | null;
-  /** "chunks" carries a state, "central" takes `window` frames, "whole" at most so many. */
+  /** "chunks" keeps a state, "central" takes `window` frames, "whole" at most `window` frames. */
   sampling: "chunks" | "central" | "whole";
   window: number;
   reset_after_chunks: number | null;

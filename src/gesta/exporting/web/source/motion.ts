@@ -1,4 +1,4 @@
-/** A square that follows what moves, the whole frame until something does (gesta.clips.crops.MotionBox). */
+/** A square that follows motion; the whole frame until something moves (gesta.clips.crops.MotionBox). */
 
 import { scaled } from "./image.js";
 import type { Plane } from "./image.js";
@@ -7,7 +7,7 @@ import { roundEven } from "./numbers.js";
 
 const fround = Math.fround;
 
-/** The square that holds the whole image, centered. */
+/** The square that contains the whole image, centered. */
 export function wholeFrame(height: number, width: number): Box {
   const side = Math.max(height, width);
   const [left, top] = [(width - side) / 2, (height - side) / 2];
@@ -22,7 +22,7 @@ export class MotionBox {
   private velocity: [number, number] = [0, 0];
   private side = 0;
 
-  /** `smoothing`: weight of the past, for each group of frames. */
+  /** `smoothing`: weight of the past for each chunk of frames. */
   constructor(private readonly numbers: MotionNumbers, fps: number, private readonly smoothing: number) {
     this.decay = fround(0.5 ** (1 / (fps * numbers.half_life_s)));
   }
@@ -42,7 +42,7 @@ export class MotionBox {
     this.before = small;
   }
 
-  /** The box for the frames seen since the last call, in pixels of an image of that size. */
+  /** The box for the frames since the last call, in pixels of an image of this size. */
   follow(height: number, width: number): Box {
     if (mean(this.energy) < this.numbers.least) {
       this.velocity = [0, 0];
@@ -78,7 +78,7 @@ export class MotionBox {
     return moved;
   }
 
-  /** Center (u, v) and side of a square around the energy. */
+  /** Center (u, v) and side of a square around the motion energy. */
   private aroundEnergy(height: number, width: number): [[number, number], number] {
     const { width: across, height: down } = this.before as Plane;
     const rows = new Float32Array(down);
@@ -107,7 +107,7 @@ function mean(values: Float32Array): number {
   return values.length ? sum / values.length : 0;
 }
 
-/** The median of 3 x 3 zeros and ones; edges are repeated. */
+/** Median filter, 3 x 3, of a binary image; edges are replicated. */
 function withoutSpecks(moved: Uint8Array, width: number, height: number): Uint8Array {
   const lines = new Uint8Array(moved.length);
   for (let y = 0, i = 0; y < height; y++) {
@@ -125,7 +125,7 @@ function withoutSpecks(moved: Uint8Array, width: number, height: number): Uint8A
   return out;
 }
 
-/** Where the central 96 % of the weight lies, in single precision. */
+/** First and last position of the central 96 % of the weight, in single precision. */
 function extent(weights: Float32Array): [number, number] {
   let total = 0;
   for (const weight of weights) total += weight;

@@ -1,4 +1,4 @@
-/** The exported network on onnxruntime-web: named arrays in, probabilities out, and the state that it carries. */
+/** The exported network on onnxruntime-web: named arrays in, probabilities out; keeps the state. */
 
 import type { NetworkFile, Tensor } from "./model.js";
 import { softmax } from "./numbers.js";
@@ -18,7 +18,7 @@ interface Session {
   run(feeds: Record<string, OrtTensor>): Promise<Record<string, OrtTensor>>;
 }
 
-/** What of onnxruntime-web is used. */
+/** The parts of onnxruntime-web that are used. */
 export interface Runtime {
   env: { wasm: { numThreads?: number; wasmBinary?: ArrayBuffer | Uint8Array } };
   Tensor: new (type: string, data: Values, dims: number[]) => OrtTensor;
@@ -36,13 +36,13 @@ export class Network {
     this.reset();
   }
 
-  /** Opens a network on one thread, for pages that are served without special headers. */
+  /** Opens a network on one thread, so that the page can be served without special headers. */
   static async open(runtime: Runtime, file: NetworkFile, content: Uint8Array): Promise<Network> {
     const session = await runtime.InferenceSession.create(content, { executionProviders: ["wasm"] });
     return new Network(runtime, session, file);
   }
 
-  /** The state as before the first frame: zeros. */
+  /** Resets the state to zeros, as before the first frame. */
   reset(): void {
     this.state = {};
     for (const { name, shape } of this.file.states) {
@@ -52,7 +52,7 @@ export class Network {
     }
   }
 
-  /** Probabilities of every row of the answer, [rows][labels]. The state goes on to the next call. */
+  /** Returns probabilities [rows][labels]. The state is kept for the next call. */
   async run(feed: Feed): Promise<number[][]> {
     const tensors = Object.entries(feed).map(([name, { data, shape }]) => {
       return [name, new this.runtime.Tensor(typeOf(data), data, shape)] as const;

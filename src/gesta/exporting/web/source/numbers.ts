@@ -1,6 +1,6 @@
-/** Arithmetic as Python and numpy do it. */
+/** Arithmetic with the conventions of Python and numpy. */
 
-/** Whole numbers, .5 to the even one. */
+/** Rounds to the nearest integer, .5 to the even one. */
 export function roundEven(value: number): number {
   const low = Math.floor(value);
   const rest = value - low;
@@ -8,14 +8,14 @@ export function roundEven(value: number): number {
   return low % 2 === 0 ? low : low + 1;
 }
 
-/** The place of the largest value, the first of several. */
+/** Index of the largest value; the first one if several are equal. */
 export function argmax(values: ArrayLike<number>): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
   return best;
 }
 
-/** Probabilities of a network's answers. */
+/** Converts a network's outputs to probabilities. */
 export function softmax(logits: ArrayLike<number>): number[] {
   const values = Array.from(logits);
   if (!values.every(Number.isFinite)) {

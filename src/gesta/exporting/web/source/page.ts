@@ -1,4 +1,4 @@
-/** The page: camera, what is seen now, and the log of events. Everything stays on this computer. */
+/** The page: camera, current prediction and event log. Everything stays on this computer. */
 
 import { load } from "./gesta.js";
 import type { Answer, Check, GestureEvent, Recognizer } from "./gesta.js";
@@ -18,16 +18,16 @@ function say(text: string, state: "busy" | "good" | "bad" = "busy"): void {
   line.dataset["state"] = state;
 }
 
-/** What went wrong with a camera, and what to do. */
+/** Describes a camera error and what to do. */
 function cameraError(error: unknown): string {
   const name = error instanceof DOMException ? error.name : "";
-  if (name === "NotAllowedError") return "The camera is not allowed here. Allow it beside the page's address, then start again.";
+  if (name === "NotAllowedError") return "Access to the camera was denied. Allow it in the address bar, then start again.";
   if (name === "NotFoundError") return "No camera was found. Connect one, then start again.";
-  if (name === "NotReadableError") return "Another program uses the camera. Close it, then start again.";
+  if (name === "NotReadableError") return "Another program is using the camera. Close it, then start again.";
   return `The camera did not start (${error}).`;
 }
 
-/** The label, its probability and a bar for the likeliest classes. */
+/** Shows the label, and bars with the probabilities of the most likely classes. */
 function showAnswer(model: Recognizer, { probabilities }: Answer): void {
   const best = argmax(probabilities);
   const { none, on } = model.model.decoder;
@@ -68,7 +68,7 @@ class Log {
   }
 }
 
-/** How many frames a second the model has seen lately. */
+/** Shows how many frames per second the model has processed recently. */
 class Rate {
   private times: number[] = [];
 
@@ -76,7 +76,7 @@ class Rate {
     this.times = [...this.times.filter((time) => nowMs - time < RATE_MS), nowMs];
     const spanMs = nowMs - this.times[0];
     if (spanMs > RATE_MS / 2) {
-      element("rate").textContent = `${Math.round((1000 * (this.times.length - 1)) / spanMs)} frames a second`;
+      element("rate").textContent = `${Math.round((1000 * (this.times.length - 1)) / spanMs)} frames/s`;
     }
   }
 }
@@ -116,7 +116,7 @@ class Camera {
     showRunning(false);
   }
 
-  /** The newest frame is seen; those that come while the network works are passed over. */
+  /** Processes the newest frame; frames that arrive while the network is busy are skipped. */
   private next(): void {
     this.video.requestVideoFrameCallback((nowMs, frame) => {
       if (!this.running) return;
@@ -156,7 +156,7 @@ function checked({ same, label, expected, largestDifference }: Check): void {
   }
 }
 
-/** Starts and stops the camera. */
+/** Connects the button that starts and stops the camera. */
 function connect(model: Recognizer): void {
   const camera = new Camera(model);
   const button = element<HTMLButtonElement>("start");

@@ -1,4 +1,4 @@
-/** Chunks of frames -> what the network sees of them (gesta.clips.cropping.Cropper). */
+/** Turns chunks of frames into the network's input (gesta.clips.cropping.Cropper). */
 
 import { color, cut, difference, gray, resized, smoothed } from "./image.js";
 import type { Picture, Plane } from "./image.js";
@@ -8,7 +8,7 @@ import type { Box, Pixels } from "./model.js";
 const COLORS = ["red", "green", "blue"];
 const DIFFERENCE = "_difference";
 
-/** A frame as planes that are made when they are needed, and once. */
+/** The planes of a frame, each computed once, when needed. */
 export class Planes {
   private readonly made = new Map<string, Plane>();
 
@@ -37,13 +37,13 @@ export class Cropper {
     this.motion = new MotionBox(pixels.motion, fps, pixels.box_smoothing);
   }
 
-  /** Forgets everything, as before the first frame. */
+  /** Resets the state, as before the first frame. */
   reset(): void {
     this.motion = new MotionBox(this.pixels.motion, this.fps, this.pixels.box_smoothing);
     this.before = null;
   }
 
-  /** A chunk of frames -> one plane a channel (C) for each of them. */
+  /** Turns a chunk of frames into one plane per channel for each of them. */
   preprocess(frames: Planes[]): Plane[][] {
     const { width, height } = frames[0].picture;
     this.box = wholeFrame(height, width);

@@ -1,8 +1,8 @@
-/** Skeletons in their own space: normalization that only looks back (gesta.clips.skeleton_space). */
+/** Causal normalization of skeletons (gesta.clips.skeleton_space). */
 
 import type { Space } from "./model.js";
 
-/** Joints in the model's order, x, y and where it takes it z side by side; NaN where a joint is missing. */
+/** Coordinates of the joints in the model's order: x, y and, if the model takes it, z; NaN if a joint is missing. */
 export type Skeleton = ArrayLike<number>;
 
 type Point = number[];
@@ -11,18 +11,18 @@ export class Normalizer {
   private origin: Point | null = null;
   private sizeSum = 0;
   private sizes = 0;
-  /** Cosine and sine of the turn about the vertical. */
+  /** Cosine and sine of the rotation about the vertical axis. */
   private turn: [number, number] | null = null;
 
   constructor(private readonly space: Space) {}
 
-  /** Forgets everything, as before the first frame. */
+  /** Resets the state, as before the first frame. */
   reset(): void {
     this.origin = this.turn = null;
     this.sizeSum = this.sizes = 0;
   }
 
-  /** One frame and the joints' confidence -> the same normalized, all NaN before the first with a person. */
+  /** Normalizes a frame, given the joints' confidence; all NaN before the first frame with a person. */
   next(skeleton: Skeleton, confidence: ArrayLike<number> | null = null): Float32Array {
     const { joints, dimensions } = this.space;
     if (skeleton.length !== joints.length * dimensions) {
@@ -60,7 +60,7 @@ export class Normalizer {
     return [x * cos + z * sin, y, z * cos - x * sin];
   }
 
-  /** What this frame tells about origin, size and view. */
+  /** Updates origin, size and view from this frame. */
   private see(frame: Point[], there: Point[]): void {
     const { middle, origin, scale, view, across } = this.space;
     const center = mean(frame, middle) ?? this.origin ?? average(there);
@@ -75,7 +75,7 @@ export class Normalizer {
     }
   }
 
-  /** Mean length of the spans that are there; without spans the joints' mean distance from their mean. */
+  /** Mean length of the visible spans; without spans, the mean distance of the joints from their center. */
   private size(frame: Point[], there: Point[]): number {
     const { spans } = this.space;
     const center = average(there);
@@ -95,7 +95,7 @@ function average(points: Point[]): Point {
   return points[0].map((_, axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length);
 }
 
-/** Mean of the group's joints that are there. */
+/** Mean of the visible joints of a group. */
 function mean(frame: Point[], group: number[]): Point | null {
   const there = group.map((joint) => frame[joint]).filter(known);
   return there.length ? average(there) : null;
@@ -112,7 +112,7 @@ function facing(left: Point | null, right: Point | null): [number, number] | nul
   return length > 0 ? [x / length, z / length] : null;
 }
 
-/** A landmark as MediaPipe's tasks give it: shares of the image's width and height. */
+/** A landmark as in MediaPipe's tasks, in fractions of the image's width and height. */
 export interface Landmark {
   x: number;
   y: number;
@@ -120,7 +120,7 @@ export interface Landmark {
   visibility?: number;
 }
 
-/** What MediaPipe found in a frame of `width` x `height` pixels; left and right are the person's own. */
+/** MediaPipe's landmarks in a frame of `width` x `height` pixels; left and right are those of the person. */
 export interface Landmarks {
   width: number;
   height: number;
@@ -131,11 +131,11 @@ export interface Landmarks {
 
 const [BODY, HAND] = [33, 21];
 
-/** MediaPipe's landmarks -> the model's joints in pixels, and how sure each is. */
+/** Converts MediaPipe's landmarks to the model's joints in pixels, with their confidence. */
 export function fromMediaPipe(space: Space, found: Landmarks): { skeleton: Float32Array; confidence: Float32Array } {
   const { mediapipe, dimensions, joints } = space;
   if (mediapipe === null) {
-    throw new Error(`The model's joints are not MediaPipe's. Push your tracker's own, in this order: ${joints.join(", ")}.`);
+    throw new Error(`The model's joints are not those of MediaPipe. Push the joints of your tracker in this order: ${joints.join(", ")}.`);
   }
   const skeleton = new Float32Array(joints.length * dimensions).fill(NaN);
   const confidence = new Float32Array(joints.length);

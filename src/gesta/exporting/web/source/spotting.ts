@@ -1,4 +1,4 @@
-/** A spotter at work: joints in, events out, an answer after every frame (gesta.tasks.spotting.predict). */
+/** Runs a spotting model on a stream: joints in, events out, a prediction per frame (gesta.tasks.spotting.predict). */
 
 import type { Answer, Joints } from "./clips.js";
 import { Decoder } from "./decoder.js";
@@ -13,9 +13,9 @@ export class SpottingFollower {
   private readonly decoder: Decoder;
   private startS: number | null = null;
   private last: { timeS: number; skeleton: Skeleton } | null = null;
-  private frames = 0; // that the network has seen
+  private frames = 0; // seen by the network
 
-  /** `onAnswer` is told every answer, also of no gesture; its time is that of the frame it is about. */
+  /** `onAnswer` is called with every prediction, also without a gesture, and the time of the frame it refers to. */
   constructor(
     private readonly model: SpottingModel,
     private readonly network: Network,
@@ -25,7 +25,7 @@ export class SpottingFollower {
     this.decoder = new Decoder(model.decoder, model.labels);
   }
 
-  /** A skeleton at its time in seconds -> the events that it has decided. Between frames the last one stands. */
+  /** Takes a skeleton and its time in seconds; returns the events decided by it. Between frames the last one is used. */
   async push({ skeleton }: Joints, timeS: number): Promise<GestureEvent[]> {
     const before = this.last;
     if (before !== null && !(timeS > before.timeS)) {
@@ -40,7 +40,7 @@ export class SpottingFollower {
     return events;
   }
 
-  /** What is still going on, ended at the last frame. Then the stream begins anew. */
+  /** Ends the events in progress at the last frame and returns them. Then the stream starts again. */
   async finish(): Promise<GestureEvent[]> {
     if (this.last === null) return [];
     const seenS = (this.frames - 1) / this.model.fps;
@@ -53,13 +53,13 @@ export class SpottingFollower {
     return events;
   }
 
-  /** How many frames the network has seen once all are there that lie before a time, or at it, too. */
+  /** How many frames the network has seen once it has all frames before a time, or up to it. */
   private until(timeS: number, inclusive: boolean): number {
     const place = (timeS - this.startS!) * this.model.fps;
     return inclusive ? Math.floor(place + 1e-6) + 1 : Math.ceil(place - 1e-6);
   }
 
-  /** The frame as often as the network is to have seen `until` frames. */
+  /** Repeats the frame until the network has seen `until` frames. */
   private async see(skeleton: Skeleton, until: number, seenS?: number): Promise<GestureEvent[]> {
     const { fps, delay_frames, space } = this.model;
     const count = until - this.frames;
@@ -68,7 +68,7 @@ export class SpottingFollower {
     const found = await this.network.run(feedOf(rows, space.joints.length, space.dimensions));
     const events: GestureEvent[] = [];
     found.forEach((probabilities, i) => {
-      const about = this.frames + i - delay_frames; // the frame that the answer is about
+      const about = this.frames + i - delay_frames; // the frame that the prediction refers to
       if (about < 0) return;
       this.onAnswer({ timeS: this.startS! + about / fps, probabilities });
       events.push(...this.decoder.step(about / fps, probabilities));
@@ -77,7 +77,7 @@ export class SpottingFollower {
     return events.map((event) => this.real(event, seenS ?? (until - 1) / fps));
   }
 
-  /** On the clock of the frames, decided when the network had looked on for its delay. */
+  /** Converts an event to the clock of the frames; it is decided after the network's delay. */
   private real(event: GestureEvent, seenS: number): GestureEvent {
     const decidedS = Math.min(event.decidedS + this.model.delay_frames / this.model.fps, seenS);
     const [start, end, decided] = [event.startS, event.endS, decidedS].map((timeS) => round6(timeS + this.startS!));
@@ -89,7 +89,7 @@ function round6(value: number): number {
   return Math.round(value * 1e6) / 1e6;
 }
 
-/** Normalized frames, 0 where a joint is missing, and the mask of those that are there. */
+/** Normalized frames with 0 for missing joints, and the mask of visible joints. */
 function feedOf(rows: Float32Array[], joints: number, dimensions: number) {
   const skeleton = new Float32Array(rows.length * joints * dimensions);
   const mask = new Float32Array(rows.length * joints);

@@ -1,4 +1,4 @@
-/** A recognizer of clips at work: frames in, an answer a chunk out (gesta.tasks.clips.stream and follow). */
+/** Runs a clip model on a stream: frames in, a prediction after each chunk (gesta.tasks.clips.stream and follow). */
 import { Ticker } from "./clock.js";
 import { Decoder } from "./decoder.js";
 import { Cropper, Planes } from "./pixels.js";
@@ -14,7 +14,7 @@ export class ClipFollower {
     chunks = 0;
     decodedS = -1;
     halfS;
-    /** `onAnswer` is told every answer, also of no gesture. */
+    /** `onAnswer` is called with every prediction, also without a gesture. */
     constructor(model, network, maker, onAnswer) {
         this.model = model;
         this.network = network;
@@ -24,11 +24,11 @@ export class ClipFollower {
         this.halfS = model.timing.chunk / model.timing.fps / 2;
         this.decoder = new Decoder(model.decoder, model.labels);
     }
-    /** A frame at its time in seconds -> the events that it has decided. */
+    /** Takes a frame and its time in seconds; returns the events decided by it. */
     async push(frame, timeS) {
         return this.see(this.ticker.push(frame, timeS));
     }
-    /** What is still going on, ended. Then the stream begins anew. */
+    /** Ends the events in progress and returns them. Then the stream starts again. */
     async finish() {
         const events = await this.see(this.ticker.flush());
         this.maker.reset();
@@ -42,7 +42,7 @@ export class ClipFollower {
         for (const { frames, endS } of chunks) {
             const [probabilities] = await this.answer(this.maker.chunk(frames));
             this.onAnswer({ timeS: endS, probabilities });
-            const middleS = endS - this.halfS; // an answer is about the middle of its chunk
+            const middleS = endS - this.halfS; // a prediction refers to the middle of its chunk
             if (middleS <= this.decodedS)
                 continue;
             this.decodedS = middleS;
@@ -50,7 +50,7 @@ export class ClipFollower {
         }
         return events;
     }
-    /** Events of middles of chunks, from the start of their first chunk to the end of their last one. */
+    /** Extends events between middles of chunks to the start of their first and the end of their last chunk. */
     real(events) {
         return events.map(({ startS, endS, decidedS, ...event }) => {
             return { ...event, startS: startS - this.halfS, endS: endS + this.halfS, decidedS: decidedS + this.halfS };
@@ -78,7 +78,7 @@ export class ClipFollower {
         this.ring = [];
     }
 }
-/** Pictures: 1, 1, channels, frames, height, width, black behind the last one. */
+/** Images: 1, 1, channels, frames, height, width; padded with black after the last one. */
 export class PictureMaker {
     cropper;
     planes = new WeakMap();
@@ -108,14 +108,14 @@ export class PictureMaker {
         });
         return { data, shape: [1, 1, channels.length, length, size, size] };
     }
-    /** The same planes for a frame that is taken twice. */
+    /** The planes of a frame, computed once also if it is used twice. */
     planesOf(frame) {
         const planes = this.planes.get(frame) ?? new Planes(frame);
         this.planes.set(frame, planes);
         return planes;
     }
 }
-/** Joints: 1, frames, joints, coordinates and then 1 where the joint is there. */
+/** Joints: 1, frames, joints, and their coordinates followed by 1 if the joint is present. */
 export class SkeletonMaker {
     model;
     normalizer;

@@ -1,6 +1,6 @@
-/** Frames as a camera gives them -> chunks of frames at the model's rate (gesta.clips.clock, gesta.clips.preprocess). */
+/** Turns camera frames into chunks at the model's frame rate (gesta.clips.clock, gesta.clips.preprocess). */
 import { roundEven } from "./numbers.js";
-/** Follows time stamps; where they jump back it continues one step after the last frame. */
+/** Follows time stamps; if they jump back, time continues one step after the last frame. */
 export class Clock {
     timing;
     shiftS = 0;
@@ -28,7 +28,7 @@ export class Clock {
         return timeS;
     }
 }
-/** Takes frames by their time stamps: early ones are passed over, one that stays is taken again. Looks back only. */
+/** Selects frames by their time stamps: early ones are skipped, one that stays is repeated. Causal. */
 export class Ticker {
     timing;
     clock;
@@ -41,7 +41,7 @@ export class Ticker {
         this.timing = timing;
         this.clock = new Clock(timing);
     }
-    /** A frame at its time in seconds -> the chunks that are complete now. */
+    /** Takes a frame and its time in seconds; returns the chunks that are complete now. */
     push(frame, stampS) {
         const { fps, longest_gap_s } = this.timing;
         this.lastS = this.clock.at(stampS);
@@ -58,7 +58,7 @@ export class Ticker {
         this.pending = { frame };
         return this.chunks(this.timing.chunk);
     }
-    /** The end of a recording: what is left over. Starts anew afterwards. */
+    /** Returns the remaining frames at the end of a recording, and starts again. */
     flush() {
         if (this.pending !== null)
             this.take(this.pending.frame, 1, this.lastS);

@@ -1,6 +1,6 @@
-/** Probabilities -> events (gesta.decoding): one gesture is one event, two in a row are two. Looks back only. */
+/** Decodes events from probabilities (gesta.decoding): one for each gesture, two for two in a row. Causal. */
 import { argmax } from "./numbers.js";
-/** A stretch of steps: first and last time, and the summed probabilities of the gestures. */
+/** Consecutive steps: first and last time, and the summed probabilities of the gestures. */
 class Run {
     startS;
     lastS;
@@ -17,7 +17,7 @@ class Run {
         values.forEach((value, i) => (this.sums[i] += value));
     }
 }
-/** Smoothing, then two thresholds on the active probability, and a vote of the label over the event. */
+/** Smooths, applies two thresholds to the probability of any gesture, and votes on the label of each event. */
 export class Decoder {
     numbers;
     labels;
@@ -35,17 +35,17 @@ export class Decoder {
             throw new Error(`The labels ${labels.join(", ")} contain no gesture.`);
         this.segmenter = new Segmenter(numbers, this.names);
     }
-    /** Forgets everything, as before the first step. */
+    /** Resets the state, as before the first step. */
     reset() {
         this.timeS = -Infinity;
         this.mean = null;
         this.segmenter = new Segmenter(this.numbers, this.names);
     }
-    /** The label of the event that is going on, once it has been fixed. */
+    /** The label of the event in progress, once it is fixed. */
     get current() {
         return this.segmenter.current;
     }
-    /** Events that ended by this time, from the probabilities at it, in the order of the labels. */
+    /** Takes the probabilities at a time, in the order of the labels; returns the events that ended by then. */
     step(timeS, probabilities) {
         this.check(timeS, probabilities);
         const smooth = this.smoothed(timeS, probabilities);
@@ -54,7 +54,7 @@ export class Decoder {
         const active = this.none < 0 ? Math.max(...gestures) : 1 - smooth[this.none];
         return this.segmenter.step(timeS, gestures, active);
     }
-    /** The event that is going on, ended at the last time. Then the decoder begins anew. */
+    /** Ends the event in progress at the last time and returns it. Then the decoder starts again. */
     finish() {
         const last = this.segmenter.finish();
         this.reset();
@@ -80,13 +80,13 @@ export class Decoder {
         }
     }
 }
-/** The two thresholds and the vote, one step at a time. */
+/** Applies the two thresholds and the vote, one step at a time. */
 class Segmenter {
     numbers;
     names;
     run = null; // since active rose to `off`
     opened = false; // it reached `on`
-    leader = null; // which gesture leads at `on` or above, since when
+    leader = null; // the gesture that leads at `on` or above, and since when
     settled = null; // the gesture that led at `on` for `least_s`
     fixed = null;
     lastS = 0;
@@ -106,7 +106,7 @@ class Segmenter {
     finish() {
         return this.close(this.lastS);
     }
-    /** Below `off`: what has not opened is forgotten, what is open ends when this has lasted long enough. */
+    /** Below `off`: drops a run that did not reach `on`; ends an open event once this has lasted long enough. */
     quiet(timeS) {
         this.leader = null;
         if (this.run !== null && (!this.opened || timeS - this.run.lastS >= this.numbers.rearm_s))
@@ -124,7 +124,7 @@ class Segmenter {
         this.fix(timeS);
         return ended;
     }
-    /** Keeps since when one gesture has been leading at `on` or above. */
+    /** Tracks since when one gesture has been leading at `on` or above. */
     follow(timeS, values) {
         const label = argmax(values);
         if (!(values[label] >= this.numbers.on))
@@ -134,7 +134,7 @@ class Segmenter {
         else
             this.leader = { label, run: new Run(timeS, values) };
     }
-    /** Where one gesture has led for `least_s` and now another has, what came before was an event of its own. */
+    /** If a gesture led for `least_s` and now another one has, what came before is a separate event. */
     split(timeS) {
         if (this.run === null || this.leader === null || timeS - this.leader.run.startS < this.numbers.least_s)
             return [];

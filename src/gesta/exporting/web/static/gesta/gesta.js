@@ -1,5 +1,5 @@
 /**
- * A gesta model in the browser or in Node: no server, no network but the files beside it.
+ * A gesta model in the browser or in Node. Needs no server, only the files beside it.
  *
  *     import { load } from "./gesta/gesta.js";
  *     const model = await load(new URL("./", import.meta.url));
@@ -11,13 +11,13 @@ import { Network } from "./network.js";
 import { argmax } from "./numbers.js";
 import { fromMediaPipe } from "./skeleton.js";
 import { SpottingFollower } from "./spotting.js";
-/** One stream through a model. Made by `load`. */
+/** A model with the state of one stream. Created by `load`. */
 export class Recognizer {
     model;
     golden;
-    /** The newest answer: probabilities in the order of `labels`, and until when they speak. */
+    /** The latest prediction: probabilities in the order of `labels`, and the time up to which they apply. */
     answer = null;
-    /** Is told every answer, also of no gesture. */
+    /** Called with every prediction, also without a gesture. */
     onAnswer = () => { };
     follower;
     queue = Promise.resolve();
@@ -33,19 +33,19 @@ export class Recognizer {
     get labels() {
         return this.model.labels;
     }
-    /** Whether it takes pictures of a camera; else joints. */
+    /** Whether the model takes camera images; otherwise joints. */
     get takesPictures() {
         return this.model.kind === "clips" && this.model.pixels !== null;
     }
-    /** One frame at its time in seconds, later than the one before -> the events that it has decided. */
+    /** Takes a frame and its time in seconds, later than the previous one; returns the events decided by it. */
     push(input, timeS) {
         return this.inTurn(() => this.follower.push(this.understood(input), timeS));
     }
-    /** What is still going on, ended. The next push begins a new recording. */
+    /** Ends the events in progress and returns them. The next push starts a new recording. */
     finish() {
         return this.inTurn(() => this.follower.finish());
     }
-    /** Computes the example of the export and compares: does this computer say what gesta said? */
+    /** Runs the exported example and compares the predictions with gesta's. */
     async check() {
         const found = [];
         const told = this.onAnswer;
@@ -82,7 +82,7 @@ export class Recognizer {
             return fromMediaPipe(space, input);
         return { skeleton: input, confidence: null };
     }
-    /** One after the other, in the order of the calls. */
+    /** Runs calls one after another, in order. */
     inTurn(work) {
         const next = this.queue.then(work);
         this.queue = next.catch(() => undefined);
@@ -96,11 +96,11 @@ function followerOf(model, network, told) {
         return new ClipFollower(model, network, new SkeletonMaker(model), told);
     return new ClipFollower(model, network, new PictureMaker(model), told);
 }
-/** Opens the model in the folder at a URL. In Node give `read`, which reads a file of the folder. */
+/** Opens the model in the folder at a URL. In Node, pass `read`, which reads a file in the folder. */
 export async function load(folder, read = fetched(folder)) {
     const [model, golden] = await Promise.all([json(read, "model.json"), json(read, "golden.json")]);
     if (model.format !== 1)
-        throw new Error(`model.json is of format ${model.format}; this page knows 1. Export it again.`);
+        throw new Error(`model.json has format ${model.format}; this page reads format 1. Export the model again.`);
     const runtime = await import(new URL("onnxruntime/ort.js", folder).href);
     runtime.env.wasm.numThreads = 1;
     runtime.env.wasm.wasmBinary = await read("onnxruntime/ort.wasm");

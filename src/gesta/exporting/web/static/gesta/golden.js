@@ -1,5 +1,5 @@
-/** golden.json: an example that is nobody's recording, with gesta's own answers to it. */
-/** The example's frames: RGB pictures, or joints. */
+/** golden.json: a synthetic example with gesta's predictions for it. */
+/** The frames of the example: RGB images, or joints. */
 export function* examples(golden) {
     if (golden.drawing !== null)
         for (const middle of golden.drawing.middles)

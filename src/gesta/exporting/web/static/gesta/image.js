@@ -1,4 +1,4 @@
-/** Images of one channel, cut and scaled as OpenCV does it (gesta.clips.crops): the same levels, rounding included. */
+/** Single-channel images, cropped and scaled exactly as by OpenCV (gesta.clips.crops), including rounding. */
 import { roundEven } from "./numbers.js";
 const fround = Math.fround;
 function level(value) {
@@ -13,7 +13,7 @@ export function gray(picture) {
     }
     return { data: out, width, height };
 }
-/** One of the colors: 0 red, 1 green, 2 blue. */
+/** One color channel: 0 red, 1 green, 2 blue. */
 export function color(picture, which) {
     const { data, width, height } = picture;
     const out = new Uint8Array(width * height);
@@ -22,7 +22,7 @@ export function color(picture, which) {
         out[i] = data[j];
     return { data: out, width, height };
 }
-/** The box's part of an image, zeros outside. */
+/** Crops an image to the box, with zeros outside the image. */
 export function cut(image, box) {
     const [left, top] = [roundEven(box[0]), roundEven(box[1])];
     const width = Math.max(roundEven(box[2]) - left, 1);
@@ -37,13 +37,13 @@ export function cut(image, box) {
     }
     return { data: out, width, height };
 }
-/** To size x size: halved while twice as large, then the area's mean; linear where it grows. */
+/** Resizes to size x size: halved while at least twice as large, then area means, or linear to enlarge. */
 export function resized(image, size) {
     while (Math.min(image.width, image.height) >= 2 * size)
         image = halved(image);
     return scaled(image, size, size, image.width < size || image.height < size ? "linear" : "area");
 }
-/** Means of 2 x 2, .5 rounded up; an odd last row or column is left out. */
+/** Means of 2 x 2 pixels, .5 rounded up; an odd last row or column is dropped. */
 function halved(image) {
     const width = image.width >> 1;
     const height = image.height >> 1;
@@ -56,7 +56,7 @@ function halved(image) {
     }
     return { data: out, width, height };
 }
-/** To another size as cv2.resize with INTER_AREA or INTER_LINEAR. */
+/** Resizes like cv2.resize with INTER_AREA or INTER_LINEAR. */
 export function scaled(image, width, height, mode) {
     if (image.width === width && image.height === height)
         return image;
@@ -109,7 +109,7 @@ function shares(small, large, scale) {
         shares: Float32Array.from(found, ([, , share]) => share),
     };
 }
-/** Means over the area that each new pixel covers, in single precision and in OpenCV's order. */
+/** Means over the area that each new pixel covers, in single precision and in the order of OpenCV. */
 function areas(image, width, height, across, down) {
     const columns = shares(width, image.width, across);
     const rows = shares(height, image.height, down);
@@ -135,7 +135,7 @@ function areas(image, width, height, across, down) {
     }
     return { data: out, width, height };
 }
-/** For each new pixel of a line: the first of the two between which it lies, and their weights in 2048ths. */
+/** For each new pixel in a line: the first of the two pixels around it, and their weights in 1/2048. */
 function neighbors(small, large, mode) {
     const first = new Int32Array(large);
     const near = new Int32Array(large);
@@ -159,7 +159,7 @@ function neighbors(small, large, mode) {
     }
     return [first, near, far];
 }
-/** Linear between pixels, as OpenCV computes it in whole numbers. */
+/** Linear interpolation in integers, as in OpenCV. */
 function between(image, width, height, mode) {
     const [columns, near, far] = neighbors(image.width, width, mode);
     const [rows, above, below] = neighbors(image.height, height, mode);
@@ -184,7 +184,7 @@ function between(image, width, height, mode) {
     }
     return { data: out, width, height };
 }
-/** (1 2 1) x (1 2 1) / 16, mirrored at the edges without repeating them, .5 rounded up. */
+/** Filters with (1 2 1) x (1 2 1) / 16, .5 rounded up; mirrors at the edges without repeating them. */
 export function smoothed(image) {
     const { data, width, height } = image;
     const lines = new Uint16Array(data.length);
@@ -206,7 +206,7 @@ function mirror(place, length) {
         return 0;
     return place < 0 ? -place : place >= length ? 2 * length - 2 - place : place;
 }
-/** 128 + gain * (now - before), rounded and limited: what changed. */
+/** The change between two images: 128 + gain * (now - before), rounded and clipped. */
 export function difference(now, before, gain) {
     const out = new Uint8Array(now.data.length);
     const table = Float32Array.from({ length: 511 }, (_, i) => level(gain * (i - 255) + 128));

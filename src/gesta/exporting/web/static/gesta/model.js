@@ -1,2 +1,2 @@
-/** model.json: what the export knows of a model, in the words of its bundle's manifest. */
+/** model.json: the facts about a model, with the names of its bundle's manifest. */
 export {};

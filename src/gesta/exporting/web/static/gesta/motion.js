@@ -1,8 +1,8 @@
-/** A square that follows what moves, the whole frame until something does (gesta.clips.crops.MotionBox). */
+/** A square that follows motion; the whole frame until something moves (gesta.clips.crops.MotionBox). */
 import { scaled } from "./image.js";
 import { roundEven } from "./numbers.js";
 const fround = Math.fround;
-/** The square that holds the whole image, centered. */
+/** The square that contains the whole image, centered. */
 export function wholeFrame(height, width) {
     const side = Math.max(height, width);
     const [left, top] = [(width - side) / 2, (height - side) / 2];
@@ -17,7 +17,7 @@ export class MotionBox {
     center = null;
     velocity = [0, 0];
     side = 0;
-    /** `smoothing`: weight of the past, for each group of frames. */
+    /** `smoothing`: weight of the past for each chunk of frames. */
     constructor(numbers, fps, smoothing) {
         this.numbers = numbers;
         this.smoothing = smoothing;
@@ -39,7 +39,7 @@ export class MotionBox {
         }
         this.before = small;
     }
-    /** The box for the frames seen since the last call, in pixels of an image of that size. */
+    /** The box for the frames since the last call, in pixels of an image of this size. */
     follow(height, width) {
         if (mean(this.energy) < this.numbers.least) {
             this.velocity = [0, 0];
@@ -74,7 +74,7 @@ export class MotionBox {
         }
         return moved;
     }
-    /** Center (u, v) and side of a square around the energy. */
+    /** Center (u, v) and side of a square around the motion energy. */
     aroundEnergy(height, width) {
         const { width: across, height: down } = this.before;
         const rows = new Float32Array(down);
@@ -102,7 +102,7 @@ function mean(values) {
         sum += value;
     return values.length ? sum / values.length : 0;
 }
-/** The median of 3 x 3 zeros and ones; edges are repeated. */
+/** Median filter, 3 x 3, of a binary image; edges are replicated. */
 function withoutSpecks(moved, width, height) {
     const lines = new Uint8Array(moved.length);
     for (let y = 0, i = 0; y < height; y++) {
@@ -119,7 +119,7 @@ function withoutSpecks(moved, width, height) {
     }
     return out;
 }
-/** Where the central 96 % of the weight lies, in single precision. */
+/** First and last position of the central 96 % of the weight, in single precision. */
 function extent(weights) {
     let total = 0;
     for (const weight of weights)

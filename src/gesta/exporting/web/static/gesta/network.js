@@ -1,4 +1,4 @@
-/** The exported network on onnxruntime-web: named arrays in, probabilities out, and the state that it carries. */
+/** The exported network on onnxruntime-web: named arrays in, probabilities out; keeps the state. */
 import { softmax } from "./numbers.js";
 export class Network {
     runtime;
@@ -11,12 +11,12 @@ export class Network {
         this.file = file;
         this.reset();
     }
-    /** Opens a network on one thread, for pages that are served without special headers. */
+    /** Opens a network on one thread, so that the page can be served without special headers. */
     static async open(runtime, file, content) {
         const session = await runtime.InferenceSession.create(content, { executionProviders: ["wasm"] });
         return new Network(runtime, session, file);
     }
-    /** The state as before the first frame: zeros. */
+    /** Resets the state to zeros, as before the first frame. */
     reset() {
         this.state = {};
         for (const { name, shape } of this.file.states) {
@@ -25,7 +25,7 @@ export class Network {
             this.state[name] = new this.runtime.Tensor("float32", zeros, dims);
         }
     }
-    /** Probabilities of every row of the answer, [rows][labels]. The state goes on to the next call. */
+    /** Returns probabilities [rows][labels]. The state is kept for the next call. */
     async run(feed) {
         const tensors = Object.entries(feed).map(([name, { data, shape }]) => {
             return [name, new this.runtime.Tensor(typeOf(data), data, shape)];

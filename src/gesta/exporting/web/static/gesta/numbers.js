@@ -1,5 +1,5 @@
-/** Arithmetic as Python and numpy do it. */
-/** Whole numbers, .5 to the even one. */
+/** Arithmetic with the conventions of Python and numpy. */
+/** Rounds to the nearest integer, .5 to the even one. */
 export function roundEven(value) {
     const low = Math.floor(value);
     const rest = value - low;
@@ -7,7 +7,7 @@ export function roundEven(value) {
         return rest < 0.5 ? low : low + 1;
     return low % 2 === 0 ? low : low + 1;
 }
-/** The place of the largest value, the first of several. */
+/** Index of the largest value; the first one if several are equal. */
 export function argmax(values) {
     let best = 0;
     for (let i = 1; i < values.length; i++)
@@ -15,7 +15,7 @@ export function argmax(values) {
             best = i;
     return best;
 }
-/** Probabilities of a network's answers. */
+/** Converts a network's outputs to probabilities. */
 export function softmax(logits) {
     const values = Array.from(logits);
     if (!values.every(Number.isFinite)) {

@@ -1,4 +1,4 @@
-/** The page: camera, what is seen now, and the log of events. Everything stays on this computer. */
+/** The page: camera, current prediction and event log. Everything stays on this computer. */
 import { load } from "./gesta.js";
 import { argmax } from "./numbers.js";
 const SHOWN_EVENTS = 100;
@@ -12,18 +12,18 @@ function say(text, state = "busy") {
     line.textContent = text;
     line.dataset["state"] = state;
 }
-/** What went wrong with a camera, and what to do. */
+/** Describes a camera error and what to do. */
 function cameraError(error) {
     const name = error instanceof DOMException ? error.name : "";
     if (name === "NotAllowedError")
-        return "The camera is not allowed here. Allow it beside the page's address, then start again.";
+        return "Access to the camera was denied. Allow it in the address bar, then start again.";
     if (name === "NotFoundError")
         return "No camera was found. Connect one, then start again.";
     if (name === "NotReadableError")
-        return "Another program uses the camera. Close it, then start again.";
+        return "Another program is using the camera. Close it, then start again.";
     return `The camera did not start (${error}).`;
 }
-/** The label, its probability and a bar for the likeliest classes. */
+/** Shows the label, and bars with the probabilities of the most likely classes. */
 function showAnswer(model, { probabilities }) {
     const best = argmax(probabilities);
     const { none, on } = model.model.decoder;
@@ -60,14 +60,14 @@ class Log {
             element("events").lastElementChild?.remove();
     }
 }
-/** How many frames a second the model has seen lately. */
+/** Shows how many frames per second the model has processed recently. */
 class Rate {
     times = [];
     count(nowMs) {
         this.times = [...this.times.filter((time) => nowMs - time < RATE_MS), nowMs];
         const spanMs = nowMs - this.times[0];
         if (spanMs > RATE_MS / 2) {
-            element("rate").textContent = `${Math.round((1000 * (this.times.length - 1)) / spanMs)} frames a second`;
+            element("rate").textContent = `${Math.round((1000 * (this.times.length - 1)) / spanMs)} frames/s`;
         }
     }
 }
@@ -104,7 +104,7 @@ class Camera {
         this.log.add(await this.model.finish(), 0);
         showRunning(false);
     }
-    /** The newest frame is seen; those that come while the network works are passed over. */
+    /** Processes the newest frame; frames that arrive while the network is busy are skipped. */
     next() {
         this.video.requestVideoFrameCallback((nowMs, frame) => {
             if (!this.running)
@@ -147,7 +147,7 @@ function checked({ same, label, expected, largestDifference }) {
         say(`This browser does not give the same result as gesta: ${label} instead of ${expected}, difference ${apart}. Do not rely on it; try another browser.`, "bad");
     }
 }
-/** Starts and stops the camera. */
+/** Connects the button that starts and stops the camera. */
 function connect(model) {
     const camera = new Camera(model);
     const button = element("start");

@@ -1,20 +1,20 @@
-/** Skeletons in their own space: normalization that only looks back (gesta.clips.skeleton_space). */
+/** Causal normalization of skeletons (gesta.clips.skeleton_space). */
 export class Normalizer {
     space;
     origin = null;
     sizeSum = 0;
     sizes = 0;
-    /** Cosine and sine of the turn about the vertical. */
+    /** Cosine and sine of the rotation about the vertical axis. */
     turn = null;
     constructor(space) {
         this.space = space;
     }
-    /** Forgets everything, as before the first frame. */
+    /** Resets the state, as before the first frame. */
     reset() {
         this.origin = this.turn = null;
         this.sizeSum = this.sizes = 0;
     }
-    /** One frame and the joints' confidence -> the same normalized, all NaN before the first with a person. */
+    /** Normalizes a frame, given the joints' confidence; all NaN before the first frame with a person. */
     next(skeleton, confidence = null) {
         const { joints, dimensions } = this.space;
         if (skeleton.length !== joints.length * dimensions) {
@@ -52,7 +52,7 @@ export class Normalizer {
         const [[cos, sin], [x, y, z]] = [this.turn, placed];
         return [x * cos + z * sin, y, z * cos - x * sin];
     }
-    /** What this frame tells about origin, size and view. */
+    /** Updates origin, size and view from this frame. */
     see(frame, there) {
         const { middle, origin, scale, view, across } = this.space;
         const center = mean(frame, middle) ?? this.origin ?? average(there);
@@ -67,7 +67,7 @@ export class Normalizer {
             this.turn = facing(mean(frame, across[0]), mean(frame, across[1]));
         }
     }
-    /** Mean length of the spans that are there; without spans the joints' mean distance from their mean. */
+    /** Mean length of the visible spans; without spans, the mean distance of the joints from their center. */
     size(frame, there) {
         const { spans } = this.space;
         const center = average(there);
@@ -84,7 +84,7 @@ function known(point) {
 function average(points) {
     return points[0].map((_, axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length);
 }
-/** Mean of the group's joints that are there. */
+/** Mean of the visible joints of a group. */
 function mean(frame, group) {
     const there = group.map((joint) => frame[joint]).filter(known);
     return there.length ? average(there) : null;
@@ -100,11 +100,11 @@ function facing(left, right) {
     return length > 0 ? [x / length, z / length] : null;
 }
 const [BODY, HAND] = [33, 21];
-/** MediaPipe's landmarks -> the model's joints in pixels, and how sure each is. */
+/** Converts MediaPipe's landmarks to the model's joints in pixels, with their confidence. */
 export function fromMediaPipe(space, found) {
     const { mediapipe, dimensions, joints } = space;
     if (mediapipe === null) {
-        throw new Error(`The model's joints are not MediaPipe's. Push your tracker's own, in this order: ${joints.join(", ")}.`);
+        throw new Error(`The model's joints are not those of MediaPipe. Push the joints of your tracker in this order: ${joints.join(", ")}.`);
     }
     const skeleton = new Float32Array(joints.length * dimensions).fill(NaN);
     const confidence = new Float32Array(joints.length);

@@ -1,4 +1,4 @@
-/** A spotter at work: joints in, events out, an answer after every frame (gesta.tasks.spotting.predict). */
+/** Runs a spotting model on a stream: joints in, events out, a prediction per frame (gesta.tasks.spotting.predict). */
 import { Decoder } from "./decoder.js";
 import { Normalizer } from "./skeleton.js";
 export class SpottingFollower {
@@ -9,8 +9,8 @@ export class SpottingFollower {
     decoder;
     startS = null;
     last = null;
-    frames = 0; // that the network has seen
-    /** `onAnswer` is told every answer, also of no gesture; its time is that of the frame it is about. */
+    frames = 0; // seen by the network
+    /** `onAnswer` is called with every prediction, also without a gesture, and the time of the frame it refers to. */
     constructor(model, network, onAnswer) {
         this.model = model;
         this.network = network;
@@ -18,7 +18,7 @@ export class SpottingFollower {
         this.normalizer = new Normalizer(model.space);
         this.decoder = new Decoder(model.decoder, model.labels);
     }
-    /** A skeleton at its time in seconds -> the events that it has decided. Between frames the last one stands. */
+    /** Takes a skeleton and its time in seconds; returns the events decided by it. Between frames the last one is used. */
     async push({ skeleton }, timeS) {
         const before = this.last;
         if (before !== null && !(timeS > before.timeS)) {
@@ -35,7 +35,7 @@ export class SpottingFollower {
         events.push(...(await this.see(skeleton, this.until(timeS, true))));
         return events;
     }
-    /** What is still going on, ended at the last frame. Then the stream begins anew. */
+    /** Ends the events in progress at the last frame and returns them. Then the stream starts again. */
     async finish() {
         if (this.last === null)
             return [];
@@ -48,12 +48,12 @@ export class SpottingFollower {
         this.frames = 0;
         return events;
     }
-    /** How many frames the network has seen once all are there that lie before a time, or at it, too. */
+    /** How many frames the network has seen once it has all frames before a time, or up to it. */
     until(timeS, inclusive) {
         const place = (timeS - this.startS) * this.model.fps;
         return inclusive ? Math.floor(place + 1e-6) + 1 : Math.ceil(place - 1e-6);
     }
-    /** The frame as often as the network is to have seen `until` frames. */
+    /** Repeats the frame until the network has seen `until` frames. */
     async see(skeleton, until, seenS) {
         const { fps, delay_frames, space } = this.model;
         const count = until - this.frames;
@@ -63,7 +63,7 @@ export class SpottingFollower {
         const found = await this.network.run(feedOf(rows, space.joints.length, space.dimensions));
         const events = [];
         found.forEach((probabilities, i) => {
-            const about = this.frames + i - delay_frames; // the frame that the answer is about
+            const about = this.frames + i - delay_frames; // the frame that the prediction refers to
             if (about < 0)
                 return;
             this.onAnswer({ timeS: this.startS + about / fps, probabilities });
@@ -72,7 +72,7 @@ export class SpottingFollower {
         this.frames = until;
         return events.map((event) => this.real(event, seenS ?? (until - 1) / fps));
     }
-    /** On the clock of the frames, decided when the network had looked on for its delay. */
+    /** Converts an event to the clock of the frames; it is decided after the network's delay. */
     real(event, seenS) {
         const decidedS = Math.min(event.decidedS + this.model.delay_frames / this.model.fps, seenS);
         const [start, end, decided] = [event.startS, event.endS, decidedS].map((timeS) => round6(timeS + this.startS));
@@ -82,7 +82,7 @@ export class SpottingFollower {
 function round6(value) {
     return Math.round(value * 1e6) / 1e6;
 }
-/** Normalized frames, 0 where a joint is missing, and the mask of those that are there. */
+/** Normalized frames with 0 for missing joints, and the mask of visible joints. */
 function feedOf(rows, joints, dimensions) {
     const skeleton = new Float32Array(rows.length * joints * dimensions);
     const mask = new Float32Array(rows.length * joints);
