@@ -23,7 +23,7 @@ HEADINGS: tuple[tuple[str, dict[str, str], int], ...] = (
 )
 """Sections with pictures: heading, verdicts and their display names, maximum number."""
 STRIPS = (
-    "Time runs from left to right; below each video is what the network sees of it. "
+    "Time runs from left to right. Below each video is the input of the network, if it consists of images. "
     "Generated rests between joined clips have no video."
 )
 """Note above the pictures."""

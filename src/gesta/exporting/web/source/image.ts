@@ -113,7 +113,7 @@ interface Shares {
   shares: Float32Array;
 }
 
-/** How much of each pixel lies in each cell of a line, in order. */
+/** The shares of the pixels in each new pixel (cell) of a line, in order. */
 function shares(small: number, large: number, scale: number): Shares {
   const found: [number, number, number][] = [];
   for (let cell = 0; cell < small; cell++) {

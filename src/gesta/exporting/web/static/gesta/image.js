@@ -87,7 +87,7 @@ function blocks(image, across, down) {
     }
     return { data: out, width, height };
 }
-/** How much of each pixel lies in each cell of a line, in order. */
+/** The shares of the pixels in each new pixel (cell) of a line, in order. */
 function shares(small, large, scale) {
     const found = [];
     for (let cell = 0; cell < small; cell++) {
