@@ -85,5 +85,5 @@ def test_the_notebook_runs(tmp_path, monkeypatch, capsys):
     for cell in cells("code"):
         exec(compile("".join(cell["source"]), "first_steps.ipynb", "exec"), names)
     told = capsys.readouterr().out
-    assert "accuracy" in told and "on 20 gestures of someone not trained on" in told
+    assert "accuracy" in told and "on 20 gestures of a person not trained on" in told
     assert re.search(r"^performed: vattene\nvattene \(go away\) +0\.\d\d$", told, re.MULTILINE)
