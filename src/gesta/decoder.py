@@ -71,7 +71,7 @@ class Decoder:
         self._columns = [i for i, label in enumerate(labels) if label != spec.none]
         self._none = labels.index(spec.none) if spec.none in labels else None
         if not self._names:
-            raise ValueError(f"labels {list(labels)} hold no gesture")
+            raise ValueError(f"labels {list(labels)} contain no gesture")
         self.reset()
 
     def reset(self) -> None:

@@ -25,15 +25,19 @@ class DecoderSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    none: str = Field("none", description="label of no gesture; where it is not a label, active is the largest one")
+    none: str = Field(
+        "none", description="label of no gesture; without such a label, active is the largest probability"
+    )
     smoothing_s: float = Field(0.1, ge=0, le=10, description="time constant of the exponential mean; 0: none")
-    on: float = Field(0.6, gt=0, le=1, description="an event opens when active reaches it")
-    off: float = Field(0.4, gt=0, le=1, description="and lasts from when to until active is below it")
+    on: float = Field(0.6, gt=0, le=1, description="an event opens when active reaches this")
+    off: float = Field(0.4, gt=0, le=1, description="an event lasts as long as active is not below this")
     least_s: float = Field(0.25, ge=0, le=60, description="a shorter event is dropped")
     rearm_s: float = Field(
-        0.1, ge=0, le=60, description="how long `none` lasts before an event ends and the next opens"
+        0.1, ge=0, le=60, description="how long `none` must last before an event ends and the next can start"
     )
-    decide_s: float | None = Field(None, ge=0, le=60, description="label fixed this long after the start; at the end")
+    decide_s: float | None = Field(
+        None, ge=0, le=60, description="decide the label this long after the start; null: at the end"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> DecoderSpec:
@@ -106,7 +110,7 @@ def choose(
     `event_quality`. Raises ValueError if no recording has a true event.
     """
     if not any(recording.truth for recording in recordings):
-        raise ValueError("the decoder's numbers cannot be chosen: no recording of the validation part has an event")
+        raise ValueError("the decoder's parameters cannot be chosen: no recording of the validation part has an event")
     best = start or DecoderSpec()
     value = _quality(best, labels, recordings, quality or event_quality)
     for _ in range(ROUNDS):

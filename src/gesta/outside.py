@@ -61,8 +61,8 @@ def find(name: str, group: str = MODELS) -> Any:
         found = getattr(sys.modules.get(module), attribute, None)
         if not _is_network(found):
             raise GestaError(
-                f"the network {name} is code of another package, which is not imported for a bundle's sake. If you "
-                f"trust both, set {ALLOWED}={module}, import {module} in Python before, or run the bundle's exported "
+                f"the network {name} is code of another package, which a bundle may not import by itself. If you "
+                f"trust both, set {ALLOWED}={module} or first import {module} in Python. Or run the bundle's exported "
                 "network (--engine openvino), which needs no code."
             )
         return found

@@ -143,7 +143,7 @@ class Resource:
         """A readable, seekable binary stream. Raises GestaError if the file or member is missing, unreadable, not a
         regular file, or would unpack to more than the size limit."""
         if self.is_packed:
-            raise GestaError(f"{self}: is a preprocessed clip, and a recording was expected. Give the recordings.")
+            raise GestaError(f"{self}: is a preprocessed clip, but a recording was expected. Give the recordings.")
         try:
             if self.member is None:
                 return open_file(self.path)
@@ -283,9 +283,9 @@ class Sample:
         if self.color is None and self.depth is None and self.skeleton is None:
             raise ValueError(f"sample {self.id}: needs a color or a depth video, or a skeleton")
         if (self.first_frame is None) != (self.last_frame is None):
-            raise ValueError(f"sample {self.id}: first_frame and last_frame come together")
+            raise ValueError(f"sample {self.id}: first_frame and last_frame must be given together")
         if self.first_frame is not None and self.start_s is not None:
-            raise ValueError(f"sample {self.id}: a span is in frames or in seconds, not both")
+            raise ValueError(f"sample {self.id}: a span is either in frames or in seconds, not both")
         if not 0 < self.depth_unit_mm < math.inf:
             raise ValueError(f"sample {self.id}: depth_unit_mm must be positive, not {self.depth_unit_mm}")
 
@@ -422,7 +422,9 @@ def usable(listing: L) -> L:
 def nothing_usable(root: Path, problems: Sequence[Problem]) -> GestaError:
     """The error for a folder without usable samples."""
     more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
-    why = f"The first problem: {str(problems[0]).removesuffix('.')}{more}." if problems else "It holds no recording."
+    why = (
+        f"The first problem: {str(problems[0]).removesuffix('.')}{more}." if problems else "It contains no recordings."
+    )
     return GestaError(f"{root}: nothing in it can be used. {why}")
 
 

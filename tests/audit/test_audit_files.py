@@ -52,13 +52,13 @@ def test_missing_file_is_listed_by_the_reader(healthy):
 
 def test_empty_file_and_video_without_frames(healthy):
     (healthy / "wave_0_0.mkv").write_bytes(b"")
-    assert "holds no frame: the file has 0 bytes" in found(look(healthy), "empty-video")
+    assert "contains no frames: the file has 0 bytes" in found(look(healthy), "empty-video")
 
 
 def test_video_with_a_header_only(tmp_path):
     write_video(tmp_path / "wave" / "a.avi", frames=0, codec="mpeg4")
     report = look(tmp_path)
-    assert "a.avi: holds no frame. Copy or encode it again" in found(report, "empty-video")
+    assert "a.avi: contains no frames. Copy or encode it again" in found(report, "empty-video")
     assert report.usable == 0
 
 
@@ -69,16 +69,18 @@ def test_video_that_was_cut_off(tmp_path, name, codec):
     path.write_bytes(data[: len(data) // 2])
     report = look(tmp_path, "path,label", f"{name},wave")
     assert set(report.kinds()) & {"truncated-video", "unreadable"}
-    words = ("could be decoded", "is not a readable video", "decoding broke off")
+    words = ("could be decoded", "is not a readable video", "decoding stopped")
     assert any(name in p.path and any(word in p.reason for word in words) for p in report.problems)
     assert report.usable == 0
-    with pytest.raises(GestaError, match=f"{name}: (is cut short|is not a readable video|decoding broke off)"):
+    with pytest.raises(GestaError, match=f"{name}: (is cut short|is not a readable video|decoding failed)"):
         list(iter_frames(Resource(path), "gray"))
 
 
 def test_depth_taken_as_color(tmp_path):
     write_video(tmp_path / "wave" / "a.mkv", pixels="gray16le")
-    assert "is a 16-bit gray video, taken as color. Name it in an index.csv" in found(look(tmp_path), "depth-as-color")
+    assert "is a 16-bit gray video, but listed as color. Name it in an index.csv" in found(
+        look(tmp_path), "depth-as-color"
+    )
 
 
 @pytest.mark.parametrize("frames", [17, 25])
@@ -108,13 +110,13 @@ def test_labels_outside_the_video_and_over_each_other(tmp_path):
     write_video(tmp_path / "a.mkv", frames=20)
     head = "path,label,start_s,end_s"
     report = look(tmp_path, head, "a.mkv,wave,0,1", "a.mkv,clap,1,4")
-    assert "the label clap of a.mkv@1-4 reaches 4 s, the video has 2.00 s" in found(report, "label-outside-video")
+    assert "the label clap of a.mkv@1-4 ends at 4 s, but the video has 2.00 s" in found(report, "label-outside-video")
     assert report.usable == 2
     report = look(tmp_path, head, "a.mkv,wave,0,1", "a.mkv,clap,3,4")
     assert "reaches 4 s" in found(report, "label-outside-video")
     assert report.usable == 1
     report = look(tmp_path, head, "a.mkv,wave,0,1.2", "a.mkv,clap,0.8,2")
-    assert "a.mkv@0-1.2 (wave) and a.mkv@0.8-2 (clap) share 0.40 s" in found(report, "overlapping-labels")
+    assert "a.mkv@0-1.2 (wave) and a.mkv@0.8-2 (clap) overlap by 0.40 s" in found(report, "overlapping-labels")
     assert "overlapping-labels" not in look(tmp_path, head, "a.mkv,wave,0,1", "a.mkv,clap,1,2").kinds()
 
 
@@ -133,9 +135,9 @@ def put_recording(folder, name="Sample0001", frames=20, stated=20, labels="5,1,1
 def test_chalearn_recording_shorter_than_data_csv_says(tmp_path):
     put_recording(tmp_path / "Train1" / "Sample0001", stated=40, labels="5,1,10\n6,25,40\n")
     report = look(tmp_path)
-    assert "_data.csv states 40 frames, 20 could be decoded" in found(report, "truncated-video")
+    assert "_data.csv states 40 frames, but 20 could be decoded" in found(report, "truncated-video")
     text = found(report, "label-outside-video")
-    assert "the label furbo of Sample0001/02 ends at frame 40, the video has 20 frames" in text.replace(
+    assert "the label furbo of Sample0001/02 ends at frame 40, but the video has 20 frames" in text.replace(
         "chevuoi", "furbo"
     )
 

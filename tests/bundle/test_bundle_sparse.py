@@ -113,7 +113,7 @@ def test_bitmaps_that_do_not_fit() -> None:
 
 def test_parts_that_do_not_belong_together() -> None:
     arrays, metadata = parts()
-    together = "do not belong together"
+    together = "do not match"
     refused({"w": arrays["w"]}, metadata, together)
     refused({"w#bitmap": arrays["w#bitmap"]}, metadata, together)
     refused(arrays, metadata | {"shapes": "{}"}, together)
@@ -153,5 +153,5 @@ def test_empty_tensors_come_back() -> None:
 
 
 def test_names_that_clash_are_a_mistake_of_the_caller() -> None:
-    with pytest.raises(ValueError, match="must not hold '#'"):
+    with pytest.raises(ValueError, match="must not contain '#'"):
         sparse.encode({"w#bitmap": np.zeros(3)})

@@ -69,7 +69,7 @@ def interface(streams=1, channels=2, size=64, classes=2, frames=-1):
         ({"size": 32}, "transform makes"),
         ({"channels": 3}, "transform makes"),
         ({"streams": 2}, "transform makes"),
-        ({"classes": 5}, "tells 5 classes apart, and the manifest names 2"),
+        ({"classes": 5}, "has outputs for 5 classes, but the manifest names 2"),
     ],
 )
 def test_the_transform_is_held_against_the_networks_own_input(tmp_path, changes, reason):
@@ -97,7 +97,7 @@ def test_weights_that_are_no_numbers(tmp_path, value, dtype):
     content = safetensors.numpy.save({"good": np.ones(3, np.float32), "bad": array})
     artifact = Artifact(role="weights", engine="torch", file=io.WEIGHTS, sha256=io.digest(content))
     bundle = io.write(tmp_path / "b", manifest(artifacts=(artifact,)), {io.WEIGHTS: content})
-    with pytest.raises(GestaError, match="bad holds values that are not numbers"):
+    with pytest.raises(GestaError, match="bad contains values that are not finite numbers"):
         io.load_weights(bundle)
 
 

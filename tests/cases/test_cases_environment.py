@@ -104,7 +104,7 @@ def test_a_limit_on_files_is_one_line(data, tmp_path):
         ("MemoryError()", 1, "not enough memory"),
         ("OSError(errno.EDQUOT, 'Disk quota exceeded', 'f')", 1, "your disk quota is used up (f)"),
         ("OSError(errno.EFBIG, 'File too large')", 1, "larger than the limit"),
-        ("OSError(errno.EIO, 'Input/output error')", 1, "the system refused it (Input/output error)"),
+        ("OSError(errno.EIO, 'Input/output error')", 1, "the operating system reported an error (Input/output error)"),
         ("PermissionError(errno.EACCES, 'Permission denied', 'a\\x1bb')", 1, r"a\x1bb: Permission denied"),
         ("KeyboardInterrupt()", 130, "To continue: gesta train 'my data' --out runs/1 --resume"),
     ],

@@ -144,7 +144,7 @@ def test_sixteen_bit_gray_is_depth_and_nothing_else(tmp_path):
 
 def test_two_videos_in_one_folder_are_refused(tmp_path):
     frames(frames(tmp_path, range(4), "{}.png"), range(4), "{}.jpg")
-    with pytest.raises(GestaError, match="holds JPEG and PNG images"):
+    with pytest.raises(GestaError, match="contains both JPEG and PNG images"):
         values(tmp_path)
 
 

@@ -201,7 +201,7 @@ def test_the_track_that_is_named_depth_is_the_depth(tmp_path):
 
 def test_tracks_that_could_all_be_meant_are_refused_with_their_list(tmp_path):
     path = two_tracks(tmp_path / "k.mkv", ["depth", "depth"], ["left", "right"])
-    with pytest.raises(GestaError, match=r'k\.mkv: holds 2 video tracks.*0 \("left" ffv1.*1 \("right".*k\.mkv#track=1'):
+    with pytest.raises(GestaError, match=r'k\.mkv: has 2 video tracks.*0 \("left" ffv1.*1 \("right".*k\.mkv#track=1'):
         list(iter_sample(depth_sample(path)))
     with pytest.raises(GestaError, match=r"#track=7: has no such video track. It has 0 .*1 "):
         list(iter_sample(depth_sample(tmp_path / "k.mkv#track=7")))
@@ -289,7 +289,7 @@ def test_eight_bit_depth_with_a_unit_is_taken(tmp_path):
 def test_a_depth_video_as_color_is_refused(tmp_path):
     path = depth_video(tmp_path / "wave" / "d.mkv", "gray12le") if (tmp_path / "wave").mkdir() is None else None
     listing = read(tmp_path)
-    assert "12-bit gray video, taken as color" in str(listing.problems) + str(inspect(listing).problems)
+    assert "12-bit gray video, but listed as color" in str(listing.problems) + str(inspect(listing).problems)
     with pytest.raises(GestaError, match=r"d\.mkv: is a video of depth \(gray12le\).*index\.csv"):
         preprocess(odd.sample(path), FRAME)
     with pytest.raises(GestaError, match="is a video of depth"):

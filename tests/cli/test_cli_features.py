@@ -92,9 +92,9 @@ def test_from_videos_to_predictions_without_torch(features: Path, tmp_path: Path
     assert load(exported).predict(sample).label == "light"
     with pytest.raises(GestaError, match="sees exactly 2 frames, spread evenly over the whole video"):
         call("predict", bundle.path, sample, "--stream")
-    with pytest.raises(GestaError, match="int8 needs real training videos to calibrate on"):
+    with pytest.raises(GestaError, match="int8 needs training videos for calibration"):
         call("export", bundle.path, "--to", "openvino", "--precision", "int8", "--out", tmp_path / "x")
-    with pytest.raises(GestaError, match="a bundle of the task 'features'; a gesture recognizer was expected"):
+    with pytest.raises(GestaError, match="a bundle for the task 'features', but a gesture recognizer was expected"):
         io.read(bundle.path, ClipManifest)
 
 
@@ -192,11 +192,13 @@ def test_a_file_of_weights_may_have_any_suffix(tmp_path: Path, monkeypatch: pyte
 def test_what_training_on_features_refuses(features: Path, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "x")
     with pytest.raises(
-        GestaError, match=r"holds data for classification of stored features, and auto is for .*iqbal/mean-znorm"
+        GestaError, match=r"contains data for classification of stored features, but auto is for .*iqbal/mean-znorm"
     ):
         call("train", features, "--recipe", "auto", *out)
     for option, value in (("devices", 2), ("nodes", 2), ("protocol", "document"), ("format", "class_folders")):
-        with pytest.raises(GestaError, match=f"--{option} is not for classification of stored features") as caught:
+        with pytest.raises(
+            GestaError, match=f"--{option} does not apply to classification of stored features"
+        ) as caught:
             call("train", features, "--recipe", "iqbal/mean-znorm", f"--{option}", value, *out)
         assert caught.value.usage
     data = (tmp_path / "data").rename(tmp_path / "my data")

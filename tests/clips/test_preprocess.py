@@ -114,7 +114,7 @@ def test_the_body_crop_follows_equation_3_1(tmp_path):
 def test_parts_of_other_lengths_are_refused_but_two_frames_do_not_matter(tmp_path):
     t = Transform(fps=20, streams=("body",), channels=("gray", "depth"))
     assert len(preprocess(person(tmp_path, standing(10), count=12), t).pixels) == 10
-    with pytest.raises(GestaError, match=r"s.csv: has 8 frames, and the video is longer"):
+    with pytest.raises(GestaError, match=r"s.csv: has 8 frames, but the video is longer"):
         preprocess(person(tmp_path, standing(8), count=12), t)
     s = person(tmp_path, standing(20), count=12)
     write_video(tmp_path / "c.mkv", moving_square(20))
@@ -128,7 +128,7 @@ def test_gestures_before_a_cut_and_mostly_inside_are_kept(tmp_path):
     samples = [replace(sample(path), id=f"g{a}", first_frame=a, last_frame=b) for a, b in spans]
     found = list(preprocess_recording(samples, GRAY))
     assert [len(c.pixels) for c in found[:3]] == [10, 10, 10]
-    assert "g36: the recording holds 4 frames of its span. Correct the label's" in str(found[3])
+    assert "g36: the recording has 4 frames in its span. Correct the label's" in str(found[3])
     data = path.read_bytes()
     path.write_bytes(data[: data.index(b"idx1") - 500])
     whole, *rest = preprocess_recording(samples[:1] + samples[2:], GRAY)

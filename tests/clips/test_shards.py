@@ -108,7 +108,7 @@ def test_a_cut_or_changed_shard_is_named_and_its_clips_are_listed(shards):
     assert sorted({p.path.partition("!")[0].rpartition("/")[2] for p in problems}) == names
     assert sorted(p.reason.partition(":")[0] for p in problems) == ["bad", "one/b", "two/a"]
     lost = next(s for s in samples if s.id == "one/b")
-    with pytest.raises(GestaError, match="damaged or cut short where one/b lies"):
+    with pytest.raises(GestaError, match="damaged or cut short at one/b"):
         cache.load(lost, GRAY)
     second.unlink()
     assert {p.reason.partition(":")[0] for p in cache.fill(samples, GRAY)} == {"one/b", "two/a", "two/b", "bad"}
@@ -137,7 +137,7 @@ def test_other_transforms_and_rests_that_were_not_packed_are_refused(shards):
         ClipCache().fill([sample], GRAY.model_copy(update={"fps": 10.0}))
     with pytest.raises(GestaError, match="rests between clips"):
         ClipCache().load(replace(sample, id="one/a/before"), GRAY)
-    with pytest.raises(GestaError, match="preprocessed clip, and a recording was expected"):
+    with pytest.raises(GestaError, match="preprocessed clip, but a recording was expected"):
         sample.color.open()
 
 
@@ -156,12 +156,12 @@ def test_a_folder_of_something_else_or_of_other_clips_is_refused(tmp_path, listi
     (tmp_path / "other" / "x").touch()
     with pytest.raises(GestaError, match="contains other files"):
         pack(listing, PLAN, tmp_path / "other")
-    with pytest.raises(GestaError, match=r"for recipe gray .* than for recipe red"):
+    with pytest.raises(GestaError, match=r"for recipe gray .* differs from recipe red"):
         pack(listing, replace(PLAN, recipe="red"), shards)
-    with pytest.raises(GestaError, match="holds one/a, which is not in the data"):
+    with pytest.raises(GestaError, match="contains one/a, which is not in the data"):
         pack(replace(listing, samples=listing.samples[1:]), PLAN, shards)
     write_video(listing.root / "1.mkv", gray_frames(40))
-    with pytest.raises(GestaError, match="holds two/a, which has changed"):
+    with pytest.raises(GestaError, match="contains two/a, which has changed"):
         pack(listing, PLAN, shards)
 
 
@@ -173,7 +173,7 @@ def test_damaged_lists_of_contents_are_refused(shards):
         with pytest.raises(GestaError, match=r"clips-\d+.json: cannot be read .*Run the same gesta data pack"):
             read(shards)
     (shards / "shards.json").write_text('{"format_version": 99}')
-    with pytest.raises(GestaError, match=r"of format 99; .* Update gesta"):
+    with pytest.raises(GestaError, match=r"has format 99, .* Update gesta"):
         read(shards)
 
 

@@ -191,12 +191,12 @@ def test_positions_in_the_image_alone_have_two_dimensions(tmp_path):
         ("a.mp4", b"", "is not a file of skeletons"),
         ("a.npy", b"", "is not a .npy array"),
         ("a.npy", b"\x93NUMPY\x01\x00\x06\x00{'desc", "is not a .npy array"),
-        ("a.npy", npy(np.zeros((0, 20, 3))), "holds no frame"),
+        ("a.npy", npy(np.zeros((0, 20, 3))), "contains no frames"),
         ("a.npy", npy(np.full((5, 20, 3), np.nan)), "nobody is tracked in any of its 5 frames"),
         ("a.npy", npy(np.zeros((5, 60))), "its shape is"),
-        ("a.npy", npy(np.zeros((5, 21, 3))), "has 21 joints, and 20 are named"),
+        ("a.npy", npy(np.zeros((5, 21, 3))), "has 21 joints, but 20 are named"),
         ("a.npy", npy(np.array([["a"]])), "expected a .npy array of numbers"),
-        ("a.skeleton", "0\n", "holds no frame"),
+        ("a.skeleton", "0\n", "contains no frames"),
         ("a.skeleton", "2\n0\n1\n", "ends in the middle of a frame"),
         ("a.skeleton", "many\n", "expected a count, found 'many'"),
         ("a.skeleton", "1\n1\n7 0\n1\n1 2 3\n", "expected 25 joints of 12 numbers"),
@@ -208,12 +208,12 @@ def test_positions_in_the_image_alone_have_two_dimensions(tmp_path):
         ("a.txt", "", "expected 20 rows"),
         ("a.csv", "1,2,3\n", "expected 180 (ChaLearn 2014)"),
         ("a.csv", "name,age\n1,2\n", "names no landmarks"),
-        ("a.csv", "x,y\n1,2\n", "needs a column frame"),
+        ("a.csv", "x,y\n1,2\n", "needs the columns frame"),
         ("a.json", "{", "is not JSON"),
         ("a.json", "[" * 100_000, "is not JSON"),
         ("a.json", "3", "expected a list of frames"),
-        ("a.json", "[]", "holds no frame"),
-        ("a.json", json.dumps([[[1, 2]] * 5]), "5 landmarks are not a known set"),
+        ("a.json", "[]", "contains no frames"),
+        ("a.json", json.dumps([[[1, 2]] * 5]), "no known set has 5 landmarks"),
         ("a.json", json.dumps([[[1, 2]] * 21, [[1, 2]] * 33]), "[21, 33] landmarks"),
         ("a.json", json.dumps([{"landmarks": [{"a": 1}]}]), "expected 1 landmarks with x, y, z"),
     ],
@@ -227,7 +227,7 @@ def test_what_is_wrong_is_told_with_the_files_name(tmp_path, name, content, mess
 def test_another_number_of_joints_than_expected_is_told(tmp_path):
     with pytest.raises(GestaError, match="has 33 joints, expected 20"):
         read(tmp_path / "a.json", json.dumps(points(2, 33).tolist()), KINECT_JOINTS)
-    with pytest.raises(GestaError, match="which 20 joints it holds is not known"):
+    with pytest.raises(GestaError, match="the names of its 20 joints are not known"):
         read(tmp_path / "a.npy", npy(points(2, 20)))
 
 

@@ -37,7 +37,7 @@ def test_reads_frames_of_twenty_rows(tmp_path):
 
 def test_incomplete_or_strange_files_are_named(tmp_path):
     np.savetxt(tmp_path / "cut.txt", np.zeros((30, 4)))
-    with pytest.raises(GestaError, match=r"cut.txt: has 30 x 4 numbers; expected 20 rows of 4 a frame"):
+    with pytest.raises(GestaError, match=r"cut.txt: has 30 x 4 numbers; expected 20 rows of 4 per frame"):
         read_skeleton(tmp_path / "cut.txt")
     (tmp_path / "words.txt").write_text("no numbers here\n")
     with pytest.raises(GestaError, match=r"words.txt: cannot be read as a skeleton"):

@@ -194,9 +194,9 @@ def test_channels_pruned_and_trained_again(trained: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        (ChannelPruning(keep=0), "--keep is above 0"),
-        (ChannelPruning(parameters=0), "--parameters is at least 1"),
-        (ChannelPruning(steps=0), "--steps is at least 1"),
+        (ChannelPruning(keep=0), "--keep must be above 0"),
+        (ChannelPruning(parameters=0), "--parameters must be at least 1"),
+        (ChannelPruning(steps=0), "--steps must be at least 1"),
         (ChannelPruning(epochs=1, sets=("training.speed=1",)), "unknown key training.speed"),
         (ChannelPruning(parameters=10), "takes more than one step"),
     ],

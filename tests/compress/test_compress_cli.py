@@ -108,7 +108,7 @@ def test_people_are_divided_as_in_the_training(gesta, tmp_path: Path, monkeypatc
         (("prune", "model", "--out", "x", "--set", "teacher=model"), 2, "which needs --epochs"),
         (("slim", "model", "data", "--out", "x", "--set", "training.batch=8"), 2, "which needs --epochs"),
         (("prune", "model", "--channels", "--out", "x"), 2, "--channels needs --data DATA"),
-        (("prune", "model", "--channels", "--keep", 2, "--data", "data", "--out", "x"), 2, "--keep is above 0"),
+        (("prune", "model", "--channels", "--keep", 2, "--data", "data", "--out", "x"), 2, "--keep must be above 0"),
         (
             ("quantize", "model", "--out", "x", "--precision", "int9"),
             2,

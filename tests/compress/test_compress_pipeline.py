@@ -103,9 +103,11 @@ def test_choosing_by_hand() -> None:
     assert found["stored"] == 2 and found["runnable"] is None
     assert "no runnable network has at most 500 bytes and at most 1 points lost" in found["runnable_why"]
     assert "Smallest: channels-25 in int8, 400 bytes, loses 4.0 points" in found["runnable_why"]
-    assert found["runnable_why"].endswith("Remove more (--keep, --sparsity), train longer (--epochs), or ask for less.")
+    assert found["runnable_why"].endswith(
+        "Remove more (--keep, --sparsity), train longer (--epochs), or relax the limits."
+    )
     alone = choose(ROWS, 0.95, 1, None, ACCURACY, {"backbone_weights"})["stored_why"]
-    assert alone.endswith("Start from a smaller model, or ask for less.")
+    assert alone.endswith("Start from a smaller model, or relax the limits.")
     assert choose(ROWS[2:3], 0.95, 500, None, ACCURACY)["runnable_why"].startswith(
         "no runnable network could be measured"
     )
@@ -229,10 +231,10 @@ def test_where_channels_cannot_go_weights_are_pruned(quick, tmp_path: Path) -> N
     document = compress(source, tmp_path / "out", plan, found)
     assert [one["step"] for one in document["rows"]] == 3 * ["teacher"] + 3 * ["teacher-pruned"]
     assert document["rows"][-1]["nonzero"] < 0.35 * document["rows"][0]["nonzero"]
-    assert any(note.startswith("No channels pruned") for note in document["notes"])
+    assert any(note.startswith("No channels were pruned") for note in document["notes"])
     assert document["chosen"]["stored"] == 5 and "--keep" not in document["chosen"]["runnable_why"]
     with pytest.raises(
-        GestaError, match="--keep is for networks whose channels can be pruned: cnn3d, lstm and cnn3d_lstm"
+        GestaError, match="--keep needs a network whose channels can be pruned: cnn3d, lstm or cnn3d_lstm"
     ) as caught:
         compress(source, tmp_path / "other", replace(plan, keep=(0.5,)), found)
     assert caught.value.usage
@@ -243,13 +245,13 @@ def test_where_channels_cannot_go_weights_are_pruned(quick, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
-        (Plan(target_bytes=0), "--target-bytes is at least 1"),
-        (Plan(max_drop=-1), "--max-drop is at least 0"),
+        (Plan(target_bytes=0), "--target-bytes is 0, expected at least 1"),
+        (Plan(max_drop=-1), "--max-drop is -1, expected percentage points"),
         (Plan(keep=(1.5,)), "--keep is a share"),
-        (Plan(sparsity=1), "--sparsity is from 0"),
-        (Plan(epochs=0), "--epochs and --steps are at least 1"),
-        (Plan(sets=("teacher=other/bundle",)), "give teachers by --teacher"),
-        (Plan(sets=("distillation.teachers=[other/bundle]",)), "give teachers by --teacher"),
+        (Plan(sparsity=1), "--sparsity must be from 0"),
+        (Plan(epochs=0), "--epochs and --steps must be at least 1"),
+        (Plan(sets=("teacher=other/bundle",)), "use --teacher BUNDLE"),
+        (Plan(sets=("distillation.teachers=[other/bundle]",)), "use --teacher BUNDLE"),
         (Plan(to="onx"), "unknown format 'onx'; choose from openvino, onnx"),
     ],
 )

@@ -62,7 +62,7 @@ def test_needs_validation_frames(pose_bundle, hand_data, tmp_path):
 
 def test_options_of_clips_are_refused(gesta, pose_bundle, hand_data, tmp_path):
     done = gesta("compress", pose_bundle, hand_data, "--out", tmp_path / "out", "--keep", "0.5")
-    assert done.exit_code == 2 and "--keep is not for hand pose estimation" in done.stderr
+    assert done.exit_code == 2 and "--keep does not apply to hand pose estimation" in done.stderr
 
 
 def test_channel_pruning_is_not_for_hands(gesta, pose_bundle, hand_data, tmp_path):

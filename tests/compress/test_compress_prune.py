@@ -218,9 +218,9 @@ def test_removed_weights_stay_zero_after_every_step_of_adam() -> None:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        (Pruning(threshold=-1), "--threshold is at least 0"),
+        (Pruning(threshold=-1), "--threshold must be at least 0"),
         (Pruning(sparsity=1.0), "--sparsity from 0 to below 1"),
-        (Pruning(steps=0), "--steps is at least 1"),
+        (Pruning(steps=0), "--steps must be at least 1"),
         (Pruning(sparsity=0.5, spread="even"), "unknown --spread 'even'; choose from adaptive, global, layer"),  # type: ignore[arg-type]
         (Pruning(steps=2, epochs=1), "--steps needs --sparsity"),
         (Pruning(sparsity=0.5, steps=3), "--steps needs --epochs"),

@@ -195,7 +195,7 @@ def test_function_of_a_module_that_is_there_is_no_network_for_a_bundle(place):
     from gesta.models.catalog import build
     from gesta.schema import GestaError
 
-    with pytest.raises(GestaError, match="not imported for a bundle"):
+    with pytest.raises(GestaError, match="a bundle may not import by itself"):
         build(place, classes=2)
 
 
@@ -242,7 +242,7 @@ def test_network_that_does_not_fit_is_told_in_one_line(call, source, change, sai
             "def read(root): return 1 / 0",
             "failed: ZeroDivisionError: division by zero (reader.py, line 1)",
         ),
-        ("my_package.reader", "def read(root): return []", "gives no gesta.schema.Listing"),
+        ("my_package.reader", "def read(root): return []", "does not return a gesta.schema.Listing"),
         ("my_package.reader+3", "def read(root): return []", "unknown format 'my_package.reader+3'"),
         ("my_pakage", "", "unknown format 'my_pakage'"),
     ],

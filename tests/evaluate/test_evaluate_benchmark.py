@@ -91,7 +91,7 @@ def test_spans_of_one_recording_are_prepared_once_as_a_whole(data):
 
 def test_engines_without_artifact_are_named(make_bundle):
     manifest = io.read(make_bundle(), ClipManifest).manifest
-    assert [reason for *_, reason in bench.candidates(manifest, None)] == ["the bundle has nothing for it"] * 3
+    assert [reason for *_, reason in bench.candidates(manifest, None)] == ["the bundle has no network for it"] * 3
     with pytest.raises(GestaError, match="unknown engine 'tensorrt'; choose from openvino"):
         bench.candidates(manifest, ["tensorrt"])
 
@@ -121,7 +121,7 @@ def test_one_engine_measured_in_its_own_process(network_bundle, tmp_path):
     found = latency.in_own_process(network_bundle, file, "torch", "fp32", 0.05)
     assert (found["engine"], found["chunk"]["frames"], found["clip"]["frames"]) == ("torch", 4, 9)
     assert 0 < found["chunk"]["p50_ms"] <= found["chunk"]["p95_ms"] and found["clip"]["repeats"] >= 10
-    with pytest.raises(GestaError, match=r"measuring openvino failed: .*has nothing for openvino"):
+    with pytest.raises(GestaError, match=r"measuring openvino failed: .*has no network for openvino"):
         latency.in_own_process(network_bundle, file, "openvino", "fp32", 0.05)
 
 
@@ -196,7 +196,7 @@ def test_the_command_with_data(call, network_bundle, data, monkeypatch):
     assert document["preparing"]["recordings"] == 3 and document["training"] == {"skipped": "--no-train"}
     by_engine = {row["engine"]: row for row in document["latency"]}
     assert set(by_engine) == {"openvino", "onnxruntime", "torch"}
-    assert by_engine["torch"]["clip"]["p50_ms"] == 3.0 and "nothing for it" in by_engine["openvino"]["skipped"]
+    assert by_engine["torch"]["clip"]["p50_ms"] == 3.0 and "no network for it" in by_engine["openvino"]["skipped"]
     assert document["model"]["bytes"]["torch fp32 weights"] > 1000 and document["inputs"]["source"] == "data"
     code, out, _ = call("benchmark", network_bundle, data, "--engine", "torch", "--no-train")
     assert code == 0 and "torch fp32" in out and "onnxruntime  " not in out and "4.00       0.50          -" in out
@@ -235,6 +235,6 @@ def test_halved_weights_are_measured_and_a_network_that_fails_is_named(call, net
 def test_the_command_without_anything_to_measure(call, make_bundle, tmp_path):
     code, out, _ = call("benchmark", make_bundle(), "--no-train")
     assert code == 0 and "preparing  not measured: no data given" in out
-    assert "onnxruntime         not measured: the bundle has nothing for it" in out
+    assert "onnxruntime         not measured: the bundle has no network for it" in out
     code, _, err = call("benchmark", make_bundle(), tmp_path / "nowhere")
     assert code == 2 and "no such data folder" in err

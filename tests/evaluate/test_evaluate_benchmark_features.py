@@ -30,7 +30,7 @@ def test_an_export_on_videos_and_on_noise(classifier: Path, tmp_path: Path, gest
     found = json.loads(done.stdout)
     rows = {row["engine"]: row for row in found["latency"]}
     assert 0 < rows["openvino"]["head"]["p50_ms"] < rows["openvino"]["feature"]["p50_ms"]
-    assert {rows[name]["skipped"] for name in ("onnxruntime", "torch")} == {"the bundle has nothing for it"}
+    assert {rows[name]["skipped"] for name in ("onnxruntime", "torch")} == {"the bundle has no network for it"}
     assert found["inputs"] == {"source": "data", "n": 4, "features": [3, 3, 3, 3]} and found["data"].endswith("videos")
     assert found["model"]["backbone"] == "resnet18"
     assert set(found["model"]["bytes"]) == {"openvino fp32 backbone", "openvino fp32 head"}
@@ -41,7 +41,7 @@ def test_an_export_on_videos_and_on_noise(classifier: Path, tmp_path: Path, gest
 
 def test_what_is_refused(classifier: Path, tmp_path: Path, gesta) -> None:
     done = gesta("benchmark", classifier, "--train")
-    assert done.exit_code == 2 and "--train is not for classification of stored features" in done.stderr
+    assert done.exit_code == 2 and "--train does not apply to classification of stored features" in done.stderr
     whole = io.read(classifier, FeatureManifest)
     head = tuple(a for a in whole.manifest.artifacts if a.stage == "head")
     alone = whole.manifest.model_copy(update={"artifacts": head})

@@ -55,10 +55,10 @@ def test_command_gives_one_document(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("hits", "head", "message"),
     [
-        ({"x": [1, 1]}, HEAD, "not over the same clips"),
+        ({"x": [1, 1]}, HEAD, "does not have the same clips"),
         ({"x": [1, 1], "y": [1, 0]}, ["id", *HEAD[2:], "more"], "is not a table of gesta evaluate"),
         ({"x": [1, 1], "y": [1, 7]}, HEAD, "correct is 0 or 1"),
-        ({}, HEAD, "holds no clips"),
+        ({}, HEAD, "contains no clips"),
     ],
 )
 def test_what_cannot_be_compared_is_said(tmp_path: Path, hits: dict, head: list[str], message: str) -> None:
@@ -68,7 +68,7 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path, hits: dict, head: list[
 
 
 def test_missing_folder_and_a_single_person(tmp_path: Path) -> None:
-    with pytest.raises(GestaError, match="Name the folder"):
+    with pytest.raises(GestaError, match="Give the folder"):
         compare([tmp_path / "none"], [tmp_path / "none"])
     alone = table(tmp_path / "alone", {"x": [1, 0]})
     with pytest.raises(GestaError, match="at least two people"):

@@ -116,7 +116,7 @@ def test_wrong_usage(gesta, pose_bundle, hand_data):
     for words, message in (
         (("--split", "tset"), "unknown split 'tset'"),
         (("--center", "middle"), "unknown --center 'middle'"),
-        (("--protocol", "document"), "--protocol is not for hand pose estimation"),
+        (("--protocol", "document"), "--protocol does not apply to hand pose estimation"),
     ):
         done = gesta("evaluate", pose_bundle, hand_data, *words)
         assert done.exit_code == 2 and message in done.stderr

@@ -93,7 +93,7 @@ def test_nothing_to_measure_is_said(make_bundle, tested, data):
 def test_unlabeled_clips_are_counted_as_left_out(make_bundle, tested):
     mixed = [replace(tested[0], label=None), *tested[1:]]
     result = evaluate(make_bundle(), mixed, progress=False)
-    assert result.metrics["n"] == 15 and "1 recording without label" in result.metrics["warnings"][0]
+    assert result.metrics["n"] == 15 and "1 recording without a label" in result.metrics["warnings"][0]
 
 
 def test_files_written(make_bundle, tested, tmp_path):

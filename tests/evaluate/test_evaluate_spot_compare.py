@@ -80,10 +80,10 @@ def test_sequence_without_events_and_missing_one(tmp_path):
     ("results", "note"),
     [
         (RIGHT + "3;WAVE;1;2;2\n", "sequence 3 not in the ground truth: skipped"),
-        (RIGHT + "2;WAVE;40;50;45\n", "sequence 2 on several lines: taken together"),
+        (RIGHT + "2;WAVE;40;50;45\n", "sequence 2 on several lines: merged"),
         (RIGHT.replace("31;50", "50;31"), "1 event is reversed (sequence 1: GRAB 50 to 31): counted as false"),
         (RIGHT.replace("31;50", "15;50"), "1 event is overlapping the one before (sequence 1: GRAB 15 to 50)"),
-        (RIGHT.replace("GRAB", "Grab"), "label Grab not in the truth (1 events)"),
+        (RIGHT.replace("GRAB", "Grab"), "label Grab not in the ground truth (1 event)"),
     ],
 )
 def test_oddities_are_told(tmp_path, results, note):
@@ -100,13 +100,13 @@ def test_reversed_result_is_a_false_one(tmp_path):
 @pytest.mark.parametrize(
     ("results", "message"),
     [
-        ("1;WAVE;12;20;18;GRAB;31\n", "line 1 has another form (`WAVE;12;20;18;GRAB;31`"),
-        ("1;WAVE;12;x;18\n", "line 1: WAVE has 'x' where a frame's number"),
+        ("1;WAVE;12;20;18;GRAB;31\n", "line 1 has an unexpected format (`WAVE;12;20;18;GRAB;31`"),
+        ("1;WAVE;12;x;18\n", "line 1: WAVE has 'x' where a frame number"),
         ("1;WAVE;12;nan;18\n", "line 1: WAVE has 'nan'"),
         ("1;WAVE;12;1e30;18\n", "line 1: WAVE has '1e30'"),
         ("\n;WAVE;12;20;18\n", "line 2 begins without the sequence's id"),
         ("\n;;\n", "is empty"),
-        ("seq7;WAVE;1;2;2\n", "holds none of the ground truth's sequences"),
+        ("seq7;WAVE;1;2;2\n", "contains none of the sequences of the ground truth"),
         (b"\xff\xfe1\x00;\x00", "is not UTF-8 text"),
     ],
 )
@@ -122,13 +122,17 @@ def test_one_bad_file_does_not_stop_the_others(tmp_path):
     result = run(tmp_path / "truth.txt", tmp_path / "bad.txt", tmp_path / "none.txt", tmp_path / "good.txt")
     assert result.exit_code == 1
     assert "good.txt | 1.000 | 0.000 | 1.000 | 8.5 | 0.000 |" in result.stdout
-    assert "bad.txt: line 1 has another form" in result.stderr
+    assert "bad.txt: line 1 has an unexpected format" in result.stderr
     assert "none.txt: no such file" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("truth", "message"),
-    [("1;WAVE;20;10;\n", "sequence 1: WAVE 20 to 10 is reversed"), ("1;\n2;\n", "holds no event"), ("", "is empty")],
+    [
+        ("1;WAVE;20;10;\n", "sequence 1: WAVE 20 to 10 is reversed"),
+        ("1;\n2;\n", "contains no events"),
+        ("", "is empty"),
+    ],
 )
 def test_unusable_truth_is_refused(tmp_path, truth, message):
     assert message in measured(tmp_path, RIGHT, truth)[1]

@@ -145,7 +145,7 @@ def test_a_part_that_is_empty_and_a_person_who_is_not_there(listing: HandListing
     for splits, empty in ((("train",), "test"), (("test",), "train"), (("val", "test"), "train")):
         with pytest.raises(GestaError, match=f"no frames with joints in the part '{empty}'"):
             planned("kazakos/figure-4.10", *splits)  # type: ignore[arg-type]
-    with pytest.raises(GestaError, match=r"figure-4\.11: shows person 2 of the test part, and the data tell of 1"):
+    with pytest.raises(GestaError, match=r"figure-4\.11: shows person 2 of the test part, but the data name only 1"):
         planned("kazakos/figure-4.11", "train", "test")
 
 

@@ -189,7 +189,7 @@ def test_nothing_to_track_and_wrong_folders_are_told(data, tmp_path):
     depth = Listing(tmp_path, "x", (Sample("d", "d", depth=Resource(tmp_path / "d.mkv")),))
     with pytest.raises(GestaError, match=r"nothing in it could be tracked.*d\.mkv: has no color video"):
         dataset.track(depth, tmp_path / "out", SETTINGS, workers=1)
-    with pytest.raises(GestaError, match="Give --out another folder"):
+    with pytest.raises(GestaError, match="is the data folder itself"):
         track(data, data)
 
 

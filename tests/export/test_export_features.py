@@ -38,7 +38,7 @@ def test_eight_bits(to: str, tmp_path: Path, gesta) -> None:
     out = tmp_path / "int8"
     words = ("export", bundle.path, "--to", to, "--precision", "int8")
     done = gesta(*words, "--out", out)
-    assert done.exit_code == 2 and "int8 needs real training videos to calibrate on" in done.stderr
+    assert done.exit_code == 2 and "int8 needs training videos for calibration" in done.stderr
     done = gesta(*words, "--data", videos, "--out", out, "--json")
     assert done.exit_code == 0, done.stderr
     document = json.loads(done.stdout)

@@ -72,8 +72,8 @@ def test_distances_in_mm_by_hand():
 def test_refusals(gesta, pose_bundle, tmp_path):
     for words, message in (
         (("--to", "onxx"), "unknown format 'onxx'"),
-        (("--to", "onnx", "--precision", "int8"), "int8 needs real training frames"),
-        (("--to", "onnx", "--protocol", "document"), "--protocol is not for hand pose estimation"),
+        (("--to", "onnx", "--precision", "int8"), "int8 needs training frames"),
+        (("--to", "onnx", "--protocol", "document"), "--protocol does not apply to hand pose estimation"),
     ):
         done = gesta("export", pose_bundle, *words, "--out", tmp_path / "out")
         assert done.exit_code == 2 and message in done.stderr

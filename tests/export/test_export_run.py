@@ -168,7 +168,7 @@ def test_latency_beside_torch(trained, clips, tmp_path):
             {"to": "onnx", "precision": "int9"},
             "unknown precision 'int9'; choose from fp32, fp16, int8. Did you mean int8?",
         ),
-        ({"to": "openvino", "precision": "int8", "calibration": ()}, "int8 needs real training clips.*--data DATA"),
+        ({"to": "openvino", "precision": "int8", "calibration": ()}, "int8 needs training clips.*--data DATA"),
     ],
 )
 def test_wrong_use(trained, clips, tmp_path, settings, message):
@@ -182,7 +182,7 @@ def test_trained_weights_are_never_overwritten(trained, clips, tmp_path):
     with pytest.raises(GestaError, match="is the bundle itself"):
         ways(trained, clips, trained, to="openvino")
     other = make_bundle(tmp_path / "other", "cnn3d_lstm")
-    with pytest.raises(GestaError, match="holds a trained bundle, whose weights would be lost"):
+    with pytest.raises(GestaError, match="contains a trained bundle, whose weights would be lost"):
         ways(trained, clips, other, to="openvino")
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(GestaError, match="already exists and is not a bundle"):
@@ -193,7 +193,7 @@ def test_an_exported_bundle_is_replaced_only_when_asked_for(trained, clips, tmp_
     out = tmp_path / "out"
     ways(trained, clips, out, to="openvino", roles=("step",))
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    with pytest.raises(GestaError, match=r"holds an exported bundle.*--overwrite") as error:
+    with pytest.raises(GestaError, match=r"contains an exported bundle.*--overwrite") as error:
         ways(trained, clips, out, to="onnx", roles=("step",))
     assert error.value.usage
     done = gesta("export", trained, "--to", "openvino", "--out", out)
@@ -229,7 +229,7 @@ def test_command_without_data(trained, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
-    assert "int8 needs real training clips" in " ".join(capsys.readouterr().err.split())
+    assert "int8 needs training clips" in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_packages_own_model_passed_its_comparison():
@@ -298,7 +298,7 @@ def test_unknown_opset(changed, engine):
     def newer(model):
         model.opset_import[0].version = 99
 
-    with pytest.raises(GestaError, match=r"needs ONNX operator set 99; 13 to 26 are known here. Update gesta"):
+    with pytest.raises(GestaError, match=r"needs ONNX operator set 99; this gesta supports 13 to 26. Update gesta"):
         load(changed(newer).path, engine).predict_clips([np.zeros((4, 1, 16, 16, 2), np.uint8)])
 
 

@@ -197,7 +197,7 @@ def test_an_answer_that_is_not_gestas_leaves_nothing(exported, tmp_path, monkeyp
         (folder / name).unlink()
     answers = files.Recognizer.predict_clips
     monkeypatch.setattr(files.Recognizer, "predict_clips", lambda self, clips: np.roll(answers(self, clips), 1, axis=1))
-    with pytest.raises(GestaError, match=r"gives other answers than gesta \(NOT the same; largest difference"):
+    with pytest.raises(GestaError, match=r"does not agree with gesta \(NOT the same; largest difference"):
         standalone.add_standalone(*catalog.of_bundle(folder))
     assert not (folder / "model.onnx").exists()
 

@@ -48,7 +48,7 @@ def test_from_a_file_or_a_folder_with_it_unpacked(tmp_path, gesta):
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda path: package(path, {**CONTENT, next(iter(CONTENT)): b"older"}), "another file than the published one"),
+        (lambda path: package(path, {**CONTENT, next(iter(CONTENT)): b"older"}), "not the published file"),
         (lambda path: package(path, {}), "is missing"),
         (lambda path: package(path, folder="../dist"), "is missing"),
         (lambda path: path.write_bytes(b"no archive"), "cannot be read"),

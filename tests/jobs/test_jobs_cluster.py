@@ -223,7 +223,7 @@ def test_a_client_that_dies_while_a_kept_worker_goes_on(tmp_path: Path, started:
 def test_a_job_that_kills_its_workers_is_named(tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     fatal = Job("heavy", "jobs.cluster_work:die", {"marker": str(tmp_path / "marker")}, "k", tmp_path / "k.json")
-    message = "heavy: 4 workers died while they were at it, perhaps for lack of memory"
+    message = "heavy: 4 workers died while running it, perhaps for lack of memory"
     with pytest.raises(GestaError, match=message), pool.working(tmp_path, "local:1"):
         run_jobs([fatal, *jobs(tmp_path, 1)])
     assert (tmp_path / "1.json").exists()

@@ -157,13 +157,13 @@ def test_a_torn_line_and_numbers_that_json_has_not(tmp_path: Path) -> None:
 def test_what_gesta_jobs_says_of_other_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(GestaError, match="no such folder"):
         shown(capsys, tmp_path / "none")
-    with pytest.raises(GestaError, match="holds no record of jobs"):
+    with pytest.raises(GestaError, match="contains no record of jobs"):
         shown(capsys, tmp_path)
     run(tmp_path, 1)
     capsys.readouterr()
     with pytest.raises(GestaError, match="no job has the key 'x'"):
         shown(capsys, tmp_path, "--log", "x")
-    with pytest.raises(GestaError, match="job 1: has left no log; it is done"):
+    with pytest.raises(GestaError, match="job 1: wrote no log; the job is done"):
         shown(capsys, tmp_path, "--log", "job 1")
 
 

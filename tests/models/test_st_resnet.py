@@ -127,13 +127,13 @@ def test_any_pair_of_positions(depth: int, context: str, kind: str, pairs: list,
     [
         (18, "98-104", r"no position '98'; choose from 0 conv1, 1 bn1, .*, 39 layer4\.1\.bn2$"),
         (50, "98-106", r"no position '106'; choose from 0 conv1, .*, 105 layer4\.2\.bn3$"),
-        (18, "39-35", r"layer4\.1\.bn2 does not lie before layer4\.0\.bn2\. Behind it are none"),
-        (50, "104-98", r"layer4\.2\.conv3 does not lie before .* Behind it are 105 layer4\.2\.bn3$"),
+        (18, "39-35", r"layer4\.1\.bn2 is not before layer4\.0\.bn2\. After it are none"),
+        (50, "104-98", r"layer4\.2\.conv3 is not before .* After it are 105 layer4\.2\.bn3$"),
         (18, "37-layer9", "no position 'layer9'; choose from 0 conv1"),
         (18, "3-5-7", "no pair of positions '3-5-7': write A-B, such as 98-104"),
         (18, "3-", "no pair of positions '3-'"),
-        (18, "29-39", r"identity needs equal shapes: .* Use linear or nonlinear; of its shape are behind it: none"),
-        (50, "50-55", r"of its shape are behind it: layer3\.0\.bn1$"),
+        (18, "29-39", r"identity needs equal shapes: .* Use linear or nonlinear; later positions of its shape: none"),
+        (50, "50-55", r"later positions of its shape: layer3\.0\.bn1$"),
     ],
 )
 def test_wrong_pairs_of_positions(depth: int, context: str, message: str) -> None:
@@ -207,9 +207,9 @@ def test_numbers_and_names_are_the_same_layers() -> None:
     ("connection", "message"),
     [
         (Connection("layer1.0.conv1", "layer4.0.conv1"), "identity needs equal shapes: layer1.0.conv1 has 4 maps"),
-        (Connection("layer4.0.conv1", "layer1.0.conv1", "linear"), "a connection leads forward"),
+        (Connection("layer4.0.conv1", "layer1.0.conv1", "linear"), "a connection must lead forward"),
         (Connection("layer9.0.conv1", "layer1.0.conv1"), r"no position 'layer9\.0\.conv1'; choose from 0 conv1, "),
-        (Connection("layer1.0.conv1", "layer1.0.conv2", delay=0), "brings an earlier frame"),
+        (Connection("layer1.0.conv1", "layer1.0.conv2", delay=0), "must bring an earlier frame"),
     ],
 )
 def test_connections_that_cannot_be(connection: Connection, message: str) -> None:

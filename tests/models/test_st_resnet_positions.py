@@ -91,5 +91,5 @@ def test_connections_between_the_branches_of_a_block() -> None:
         frames.retain_grad()
         network.forward_frames(frames)[0, -1].sum().backward()
         assert (frames.grad[0].abs().amax((1, 2, 3)) > 0).tolist() == [False, True, True]
-    with pytest.raises(ValueError, match=r"layer2\.0\.downsample\.0 does not lie before layer2\.0\.conv2"):
+    with pytest.raises(ValueError, match=r"layer2\.0\.downsample\.0 is not before layer2\.0\.conv2"):
         made(to_residual, to_projection)  # one of the branches is computed first

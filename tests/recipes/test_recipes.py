@@ -109,7 +109,7 @@ def test_a_recipe_file(tmp_path: Path) -> None:
         ("auto", "epochs=3", r"unknown key epochs; .*Did you mean training.epochs\?"),
         ("auto", "training.epoch=3", r"unknown key training.epoch; .*Did you mean training.epochs\?"),
         ("auto", "training.epochs", "write key=value"),
-        ("auto", "model.width.x=1", "holds a value"),
+        ("auto", "model.width.x=1", "is a value"),
         ("auto", "training.epochs=0", "training.epochs cannot be '0'.*greater than or equal to 1"),
         ("auto", "training.optimizer=sdg", r"Allowed: adam, adamw, rprop, sgd. Did you mean sgd\?"),
         ("auto", "input.streams=[boddy]", r"input.streams.*Allowed: auto, body, hand, skeleton. Did you mean body\?"),

@@ -214,7 +214,7 @@ def test_onnx_with_outside_data_is_refused(joint, tmp_path):
     folder = io.add_artifact(
         io.read(make_bundle(tmp_path / "bundle", "cnn3d_lstm"), ClipManifest), artifact, {"a.onnx": data}
     ).path
-    with pytest.raises(GestaError, match="refers to data outside itself"):
+    with pytest.raises(GestaError, match="refers to data in other files"):
         gesta.load(folder, "onnxruntime").predict_clips([clips_for(joint)[0].pixels])
 
 
@@ -286,5 +286,5 @@ def test_files_of_other_types_are_tried(tmp_path):
 
 def test_no_demo_bundle(monkeypatch):
     monkeypatch.setitem(io.PACKAGED, "demo", Path("nowhere.zip"))
-    with pytest.raises(GestaError, match="lacks the bundle 'demo'"):
+    with pytest.raises(GestaError, match="bundle 'demo', which comes with gesta, is missing"):
         gesta.load("demo")

@@ -199,7 +199,7 @@ def test_bad_input(gesta, pose_bundle, image, tmp_path):
     (tmp_path / "nothing").mkdir()
     assert "contains no depth images" in gesta("predict", pose_bundle, tmp_path / "nothing").stderr
     streamed = gesta("predict", pose_bundle, path, "--stream")
-    assert streamed.exit_code == 2 and "--stream is not for hand pose estimation" in streamed.stderr
+    assert streamed.exit_code == 2 and "--stream does not apply to hand pose estimation" in streamed.stderr
 
 
 def test_hand_at_the_border_of_the_image(pose_bundle, tmp_path):
@@ -225,4 +225,4 @@ def test_prepared_hands_of_another_shape(pose_bundle):
 
 def test_options_of_hands_are_refused_for_clips(gesta, hand_data):
     done = gesta("predict", "demo", hand_data, "--camera", "nyu")
-    assert done.exit_code == 2 and "--camera is not for gesture recognition in clips" in done.stderr
+    assert done.exit_code == 2 and "--camera does not apply to gesture recognition in clips" in done.stderr

@@ -75,7 +75,7 @@ def test_people_come_from_the_subjects_file(tmp_path):
     (tmp_path / "gesta_subjects.csv").write_text("recording,subject\nSample0001,anna\n")
     listing = read(tmp_path)
     assert [s.subject for s in listing.samples] == ["anna", None]
-    assert "has no person for 1 recordings, the first of them Sample0002" in str(listing.problems[0])
+    assert "has no person for 1 recording, e.g. Sample0002" in str(listing.problems[0])
 
 
 def test_recording_without_labels_is_one_sample_without_label(tmp_path):
@@ -136,7 +136,7 @@ def test_folder_wins_over_the_zip_beside_it(tmp_path):
         ("5,1\n", "bad-label-row", "expected gesture_id,first,last"),
         ("5,1.5,20\n", "bad-label-row", "expected gesture_id,first,last"),
         ("5,1,40\n6,11,30\n", "overlapping-labels", "line 2 (6,11,30): overlaps the gesture before it, cheduepalle"),
-        ("", "no-labels", "holds no rows"),
+        ("", "no-labels", "contains no rows"),
     ],
 )
 def test_bad_label_rows_are_refused_and_named(tmp_path, labels, kind, words):

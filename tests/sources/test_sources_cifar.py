@@ -109,7 +109,7 @@ class Evil:
         ({b"labels": [1, True], b"data": values(0)}, "numbers from 0 to 9"),
         ({b"labels": [1, 2], b"data": values(0).astype(np.float32)}, "array of .*f4.*, expected bytes"),
         ({b"labels": [1, 2], b"data": [[0] * 3072] * 2}, "data should be an array, found list"),
-        ([1, 2], "holds a list, expected a dictionary"),
+        ([1, 2], "contains a list, expected a dictionary"),
         ({b"labels": [1, 2], b"data": Evil()}, r"data_batch_3: asks for \w+.mkdir, which no file of CIFAR needs"),
         ({b"labels": [1, 2], b"data": np.random.default_rng(0)}, "asks for numpy.random"),
     ],
@@ -127,15 +127,15 @@ def test_other_content_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_truncated_files_are_refused(tmp_path: Path, keep: int) -> None:
     path = write10(tmp_path) / "test_batch"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(GestaError, match="test_batch: is truncated or no pickle"):
+    with pytest.raises(GestaError, match="test_batch: is truncated or not a pickle"):
         cifar.read(tmp_path, "cifar10")
 
 
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"PK\x03\x04 not a pickle", "is truncated or no pickle"),
-        (b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00zip\x86R.", "no pickle of CIFAR .*'zip'"),
+        (b"PK\x03\x04 not a pickle", "is truncated or not a pickle"),
+        (b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00zip\x86R.", "not a pickle of CIFAR .*'zip'"),
         (b"\x80\x02}(U\x06labels](K\x01eU\x04datacnumpy\nndarray\n)\x81u.", "data is not a complete array"),
     ],
 )

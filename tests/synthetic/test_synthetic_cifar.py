@@ -95,8 +95,8 @@ def test_command_makes_a_set_and_refuses_options_of_recordings(tmp_path: Path) -
     assert json.loads(made.stdout)["images"] == 100
     assert len(reader.read(tmp_path / "set", "cifar10")[0]) == 100
     for arguments, says in (
-        (["cifar10", str(tmp_path / "x"), "--people", "3"], "--people is not for cifar10"),
-        (["chalearn2014", str(tmp_path / "x"), "--images", "3"], "--images is not for chalearn2014"),
+        (["cifar10", str(tmp_path / "x"), "--people", "3"], "--people does not apply to cifar10"),
+        (["chalearn2014", str(tmp_path / "x"), "--images", "3"], "--images does not apply to chalearn2014"),
         (["cifar", str(tmp_path / "x")], "Did you mean cifar10?"),
     ):
         refused = CliRunner().invoke(app, ["make", *arguments])

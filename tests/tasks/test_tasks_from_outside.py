@@ -151,7 +151,7 @@ def test_it_predicts_files_and_names_a_wrong_one(place: Path, trained: str) -> N
     for line, reason in zip(failed, reasons, strict=True):
         assert reason in line
     done = gesta(place, "predict", "run/bundle", "new.csv", "--stream")
-    assert done.returncode == 2 and "--stream is not for linear models of rows" in done.stderr
+    assert done.returncode == 2 and "--stream does not apply to linear models of rows" in done.stderr
 
 
 def test_the_python_api_loads_it(place: Path, trained: str) -> None:
@@ -175,7 +175,7 @@ def test_wrong_data_and_recipes_are_one_line_errors(place: Path) -> None:
     recipe = "installed/rows/linear.yaml"
     for arguments, said in (
         (("empty", "--recipe", recipe), "empty: contains no rows of numbers"),
-        (("data", "--recipe", "text/words"), "holds data for linear models of rows, and text/words is for language"),
+        (("data", "--recipe", "text/words"), "contains data for linear models of rows, but text/words is for language"),
         (("data", "--set", "model.bia=true"), "Did you mean model.bias?"),
         (("data", "--set", "training.epochs=auto"), "numbers for rows, not auto"),
     ):

@@ -142,7 +142,7 @@ def test_what_cannot_be_tracked_is_told(tmp_path, data, monkeypatch):
     other = Transform(**plain, tracker=TrackerSpec(what="pose", sha256="another"))
     with pytest.raises(GestaError, match=r"with another tracker.*gesta fetch trackers"):
         preprocess(catalog.read(data).samples[0], other)
-    with pytest.raises(GestaError, match="in color, and the frames have none"):
+    with pytest.raises(GestaError, match="in color images, but the frames have none"):
         tracking.FrameTracker(spec())(tracking.RawFrame(0.0))
     monkeypatch.undo()
     monkeypatch.setenv("GESTA_DATA", str(tmp_path))

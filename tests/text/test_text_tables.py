@@ -15,7 +15,7 @@ SMALL = ("--set", "model.hidden=12", "--set", "model.embedding=8", "--set", "tra
 def test_a_text_is_needed(gesta: Any, tmp_path: Path) -> None:
     done = gesta("reproduce", "tutorial/characters", "--out", tmp_path)
     assert done.exit_code == 2
-    assert "needs a text: --data" in done.stderr
+    assert "needs text: give --data" in done.stderr
 
 
 @pytest.mark.slow

@@ -273,7 +273,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert bundle.find("whole", "openvino") is not None and "3 joints" in (bundle.path / "CARD.md").read_text()
     with pytest.raises(GestaError, match=r"unknown key training.epoch"):
         app([*arguments, "--overwrite", "--set", "training.epoch=1"], standalone_mode=False)
-    with pytest.raises(GestaError, match="holds data for hand pose estimation"):
+    with pytest.raises(GestaError, match="contains data for hand pose estimation"):
         app(["train", str(tmp_path / "hands"), "--recipe", "auto"], standalone_mode=False)
 
 

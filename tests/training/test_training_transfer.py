@@ -254,7 +254,7 @@ class TestLearningCurve:
         alone = {str(s.label): s for s in task.usable(listing)}  # type: ignore[attr-defined]
         held = replace(listing, samples=tuple(replace(s, subject=None) for s in alone.values()))
         curve = Curve(task, {"scratch": load_recipe("iqbal/mean", TINY)}, (1,), 1)
-        with pytest.raises(GestaError, match=r"test part has no clip of a class .* two recordings of each") as caught:
+        with pytest.raises(GestaError, match=r"test part has no clip of a trained class.* two clips of each") as caught:
             learning_curve(curve, held, tmp_path / "out")
         assert not caught.value.usage and not (tmp_path / "out").exists()
 

@@ -100,7 +100,7 @@ def test_recipes_take_contexts_as_numbers_and_names() -> None:
         tiny("auto", "model.name=st_resnet81")
     with pytest.raises(RecipeError, match=r"input.sampling=whole is for st_resnet18, .*, not for c3d; set central"):
         tiny("auto", "model.name=c3d", "input.sampling=whole")
-    with pytest.raises(RecipeError, match="rprop finds its own steps, so the schedule is constant"):
+    with pytest.raises(RecipeError, match="rprop finds its own steps, so the schedule must be constant"):
         tiny("auto", "training.optimizer=rprop", "training.schedule=one_cycle")
 
 

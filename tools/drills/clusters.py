@@ -181,4 +181,4 @@ def _disturbed(
 
 
 def _blamed(log: Path) -> bool:
-    return "workers died while they were at it" in tail(log, 10)
+    return "workers died while running it" in tail(log, 10)

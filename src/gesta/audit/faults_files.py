@@ -28,7 +28,7 @@ def file_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
         info = facts.videos[resource].info
         if info is not None and is_depth(info.pixels):
             hint = "Name it in an index.csv, where path may be a depth video."
-            reason = f"is a {depth_bits(info.pixels)}-bit gray video, taken as color."
+            reason = f"is a {depth_bits(info.pixels)}-bit gray video, but listed as color."
             yield Problem(str(resource), "depth-as-color", reason, hint)
     yield from _depth_faults(samples, facts)
     for resource, skeleton in facts.skeletons.items():
@@ -48,8 +48,8 @@ def _joint_faults(facts: Facts) -> Iterator[Problem]:
     usual = max(sets, key=lambda joints: sets[joints], default=())
     for resource, skeleton in facts.skeletons.items():
         if skeleton.joints and order_of(skeleton.joints, usual) is None:
-            reason = f"has {describe_joints(skeleton.joints)}; most of the set have {describe_joints(usual)}."
-            hint = "A model sees one joint set: keep them apart; the smaller group is skipped."
+            reason = f"has {describe_joints(skeleton.joints)}; most recordings have {describe_joints(usual)}."
+            hint = "A model uses one joint set, so the smaller group is skipped. Put it into a folder of its own."
             yield Problem(str(resource), "other-joints", reason, hint)
 
 
@@ -58,8 +58,10 @@ def _depth_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
     for resource, unit_mm in dict.fromkeys((s.depth, s.depth_unit_mm) for s in samples if s.depth is not None):
         info = facts.videos[resource].info
         if info is not None and info.frames and unit_mm == 1.0 and not is_depth(info.pixels):
-            reason = f"is an 8-bit or color video ({info.pixels or 'images'}), taken as depth: no millimeters."
-            hint = "Name the depth video, or say in depth_unit_mm how many mm one of its gray levels is."
+            reason = (
+                f"is an 8-bit or color video ({info.pixels or 'images'}), but listed as depth: it has no millimeters."
+            )
+            hint = "Name the depth video, or give the mm per gray level as depth_unit_mm."
             yield Problem(str(resource), "color-as-depth", reason, hint)
 
 
@@ -108,11 +110,13 @@ def _video_fault(resource: Resource, video: VideoFacts) -> Problem | None:
     again = "Copy or encode it again; clips that use it are skipped."
     info = video.info
     if video.empty:
-        return Problem(str(resource), "empty-video", f"holds no frame{': ' * bool(video.error)}{video.error}.", again)
+        return Problem(
+            str(resource), "empty-video", f"contains no frames{': ' * bool(video.error)}{video.error}.", again
+        )
     if info is None:
         return Problem(str(resource), "unreadable", video.error, "Clips that use it are skipped.")
     if info.error is not None:
-        reason = f"decoding broke off after {info.frames} frames ({info.error})."
+        reason = f"decoding stopped after {info.frames} frames ({info.error})."
         return Problem(str(resource), "truncated-video", reason, again)
     if info.lacks:
         return Problem(str(resource), "truncated-video", info.lacks, again)
@@ -123,7 +127,12 @@ def _video_fault(resource: Resource, video: VideoFacts) -> Problem | None:
         return Problem(str(resource), "damaged-frames", reason, "They are skipped; the others are used.")
     if info.restarts:
         reason = f"its time stamps jump back {counted(info.restarts, 'time')}."
-        return Problem(str(resource), "clock-jumps", reason, "Time continues after the last frame: check the labels.")
+        return Problem(
+            str(resource),
+            "clock-jumps",
+            reason,
+            "After a jump, time continues from the previous frame: check the labels.",
+        )
     return None
 
 
@@ -135,11 +144,11 @@ def _length_faults(sample: Sample, facts: Facts) -> Iterator[Problem]:
     stated = stated_facts(sample)
     hint = "Frames are paired by number: check that the files belong together."
     if stated is not None and stated.n_frames is not None and lengths[main] < stated.n_frames - ALLOWED_DIFFERENCE:
-        reason = f"_data.csv states {stated.n_frames} frames, {lengths[main]} could be decoded."
+        reason = f"_data.csv states {stated.n_frames} frames, but {lengths[main]} could be decoded."
         yield Problem(str(main), "truncated-video", reason, "Copy or encode it again.")
     for resource, length in lengths.items():
         if abs(length - lengths[main]) > ALLOWED_DIFFERENCE:
-            reason = f"has {length} frames where {main.name} has {lengths[main]}."
+            reason = f"has {length} frames, but {main.name} has {lengths[main]}."
             yield Problem(str(resource), "other-length", reason, hint)
 
 
@@ -162,13 +171,13 @@ def _outside(sample: Sample, info: VideoInfo) -> Iterator[Problem]:
     if sample.last_frame is not None and sample.last_frame >= info.frames + info.lost:
         reason = (
             f"the label {sample.label} of {sample.id} ends at frame {sample.last_frame + 1}, "
-            f"the video has {info.frames + info.lost} frames."
+            f"but the video has {info.frames + info.lost} frames."
         )
         yield Problem(where, "label-outside-video", reason, hint)
     length_s = info.duration_s
     latest = max(sample.start_s or 0.0, sample.end_s or 0.0)
     if latest > length_s + 2 / info.fps or (sample.start_s or 0.0) >= length_s:
-        reason = f"the label {sample.label} of {sample.id} reaches {latest:g} s, the video has {length_s:.2f} s."
+        reason = f"the label {sample.label} of {sample.id} ends at {latest:g} s, but the video has {length_s:.2f} s."
         yield Problem(where, "label-outside-video", reason, hint)
 
 
@@ -194,6 +203,6 @@ def _overlaps(members: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
     for (_, end_s, one, tolerance_s), (start_s, next_end_s, other, _) in pairwise(spans):
         common_s = min(end_s, next_end_s) - start_s
         if common_s > tolerance_s:
-            reason = f"{one.id} ({one.label}) and {other.id} ({other.label}) share {common_s:.2f} s."
-            hint = "One time has one gesture: correct the labels."
+            reason = f"{one.id} ({one.label}) and {other.id} ({other.label}) overlap by {common_s:.2f} s."
+            hint = "Gestures cannot overlap: correct the labels."
             yield Problem(str(main_video(one)), "overlapping-labels", reason, hint)

@@ -27,11 +27,11 @@ def class_faults(root: Path, samples: Sequence[Sample]) -> Iterator[Problem]:
         yield Problem(str(root), "no-labels", "no sample has a label.", hint)
         return
     if len(counts) == 1:
-        reason = f"there is one class only, {next(iter(counts))}."
+        reason = f"there is only one class, {next(iter(counts))}."
         yield Problem(str(root), "one-class", reason, "Add a second class: a classifier needs at least two.")
     for label, count in sorted(counts.items()):
         if count < FEWEST_CLIPS:
-            reason = f"class {label} has {counted(count, 'clip')}, fewer than the {FEWEST_CLIPS} that are needed."
+            reason = f"class {label} has {counted(count, 'clip')}, fewer than the {FEWEST_CLIPS} needed."
             hint = "Record more, or leave the class out."
             yield Problem(str(root), "few-clips", reason, hint)
     (most, high), (least, low) = counts.most_common()[0], counts.most_common()[-1]
@@ -52,9 +52,7 @@ def people_faults(root: Path, samples: Sequence[Sample]) -> Iterator[Problem]:
         reason = "there is no information on people; the accuracy will be optimistic for new people."
         yield Problem(str(root), "no-people", reason, hint)
     elif unnamed:
-        reason = (
-            f"{len(unnamed)} of {counted(len(labeled), 'sample')} have no person, the first of them {unnamed[0].id}."
-        )
+        reason = f"{len(unnamed)} of {counted(len(labeled), 'sample')} have no person, e.g. {unnamed[0].id}."
         yield Problem(str(root), "no-people", reason, hint)
     parts: dict[str, set[str]] = defaultdict(set)
     for sample in labeled:
@@ -75,7 +73,7 @@ def same_file_faults(samples: Sequence[Sample]) -> Iterator[Problem]:
     for resource, ours in users.items():
         splits = sorted({s.split or "no split" for s in ours})
         if "test" in splits and len(splits) > 1:
-            reason = f"spans of it are in {' and '.join(splits)}."
+            reason = f"its spans are in {' and '.join(splits)}."
             yield Problem(str(resource), "same-file", reason, "Put all spans of a recording into one part.")
     for group in same_content(list(users)):
         first = group[0]
@@ -105,7 +103,7 @@ def mixed_faults(root: Path, samples: Sequence[Sample]) -> Iterator[Problem]:
     for name in ("color", "depth", "mask", "skeleton"):
         lacking = [s for s in samples if name not in s.modalities]
         if 0 < len(lacking) < len(samples):
-            reason = f"{len(lacking)} of {len(samples)} samples have no {name}, the first of them {lacking[0].id}."
+            reason = f"{len(lacking)} of {len(samples)} samples have no {name}, e.g. {lacking[0].id}."
             hint = f"A recipe that uses {name} skips these."
             yield Problem(str(root), "mixed-modalities", reason, hint)
 

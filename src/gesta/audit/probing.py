@@ -108,7 +108,7 @@ def open_skeleton(sample: Sample) -> SkeletonFacts:
     except (GestaError, OSError, ValueError) as error:
         return SkeletonFacts(None, str(error).removeprefix(f"{sample.skeleton}: "))
     if joints is None:
-        return SkeletonFacts(None, "holds no skeleton")
+        return SkeletonFacts(None, "contains no skeleton")
     return SkeletonFacts(tuple(bool(np.isfinite(frame).any()) for frame in joints), joints=sample.joints)
 
 

@@ -79,7 +79,8 @@ class Report:
             ("layout", self.layout),
             (
                 "samples",
-                f"{self.samples} in {self.recordings} recordings, {self.labeled} labeled, {self.usable} usable",
+                f"{self.samples} in {counted(self.recordings, 'recording')}, {self.labeled} labeled, {self.usable} "
+                "usable",
             ),
             ("classes", f"{len(self.classes)}" + (f": {_counts(self.classes)}" if self.classes else "")),
             ("people", f"{len(self.people)}: {_counts(self.people)}" if self.people else "not known"),
@@ -90,7 +91,7 @@ class Report:
         ]
         if self.lengths_s is not None:
             s = self.lengths_s
-            text = f"{s.least:.2f} to {s.most:.2f} s, median {s.median:.2f} s, {s.total / 60:.1f} minutes together"
+            text = f"{s.least:.2f} to {s.most:.2f} s, median {s.median:.2f} s, {s.total / 60:.1f} minutes in total"
             rows.append(("lengths", text))
         return rows
 

@@ -52,7 +52,7 @@ def _input(manifest: Manifest) -> str:
 def _measured(manifest: Manifest) -> str:
     metrics = manifest.metrics
     if not metrics:
-        return "## Measured\n\nNot yet measured. `gesta evaluate BUNDLE DATA` does it."
+        return "## Measured\n\nNot yet measured; to measure: `gesta evaluate BUNDLE DATA`."
     lines = ["## Measured", ""]
     for name, value in metrics.items():
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
@@ -74,11 +74,11 @@ def _origin(manifest: Manifest) -> str:
     origin = manifest.provenance
     clips = ", ".join(f"{count} {split}" for split, count in origin.clips.items()) or "not recorded"
     lines = [
-        "## Where it comes from",
+        "## Provenance",
         "",
         f"- trained {origin.created} by gesta {origin.gesta}, seed {origin.seed}, {origin.seconds:.0f} s",
         f"- data: layout {origin.layout}, {manifest.unit}: {clips}, fingerprint {origin.data_fingerprint[:16]}",
-        f"- people known at training: {len(origin.people) or 'not recorded'}",
+        f"- people in the training data: {len(origin.people) or 'not recorded'}",
     ]
     if origin.machine:
         lines.append(f"- machine: {origin.machine}")
@@ -115,7 +115,7 @@ def _exported(manifest: Manifest) -> str:
     measured = [(artifact, artifact.measured) for artifact in manifest.artifacts if artifact.measured]
     if not measured:
         return ""
-    lines = ["", "", "Exported networks, with the PyTorch network's figures in brackets; one core:", ""]
+    lines = ["", "", "Exported networks, with the values of the PyTorch network in brackets, on one core:", ""]
     lines += ["| role | clips | accuracy | bytes | p50 ms | p95 ms |", "|---|---|---|---|---|---|"]
     for artifact, found in measured:
         count = artifact.parity.clips if artifact.parity else 0

@@ -91,7 +91,7 @@ def read(path: Path | str, schema: type[M]) -> Bundle[M]:
     document = manifest_document(path)
     kind = document.get("kind")
     if kind not in (schema.model_fields["kind"].default, *schema.former):
-        raise GestaError(f"{path}: is a bundle of the task {kind!r}; {schema.title} was expected here.")
+        raise GestaError(f"{path}: is a bundle for the task {kind!r}, but {schema.title} was expected.")
     return Bundle(located(path), _parse(located(path), document, schema))
 
 
@@ -99,12 +99,12 @@ def manifest_document(path: Path | str) -> dict[str, Any]:
     """Returns a bundle's manifest.json, not validated. Raises GestaError if there is no bundle or no valid JSON."""
     path = located(path)
     if not path.exists():
-        raise GestaError(f"{path}: no such bundle. A bundle is the folder that `gesta train` leaves at OUT/bundle.")
+        raise GestaError(f"{path}: no such bundle. A bundle is the folder that `gesta train` writes to OUT/bundle.")
     if path.is_dir() and not (path / MANIFEST).exists():
         inner = path / "bundle"
-        hint = f" There is one in {inner}: give that." if (inner / MANIFEST).exists() else ""
+        hint = f" There is one in {inner}: use that." if (inner / MANIFEST).exists() else ""
         raise GestaError(
-            f"{path}: is not a bundle, it has no {MANIFEST}.{hint or ' Give the folder OUT/bundle of a training.'}"
+            f"{path}: is not a bundle, it has no {MANIFEST}.{hint or ' Give the folder OUT/bundle of a training run.'}"
         )
     if not path.is_dir() and not (path.is_file() and zipfile.is_zipfile(path)):
         raise GestaError(f"{path}: is not a bundle (neither a folder with {MANIFEST} nor a zip of one).")
@@ -123,7 +123,7 @@ def located(path: Path | str) -> Path:
     if packaged is None:
         return Path(path)
     if not packaged.is_file():
-        raise GestaError(f"This install lacks the bundle {path!r}, which comes with gesta. Install gesta again.")
+        raise GestaError(f"The bundle {path!r}, which comes with gesta, is missing. Install gesta again.")
     return packaged
 
 
@@ -199,13 +199,14 @@ def load_weights(bundle: Bundle[M], stage: str | None = None) -> dict[str, NDArr
 
     artifact = bundle.find("weights", "torch", stage=stage)
     if artifact is None:
-        raise GestaError(f"{bundle.path}: has no weights, only exported networks. Use the bundle that training left.")
+        raise GestaError(f"{bundle.path}: has no weights, only exported networks. Use the bundle that training wrote.")
     weights = sparse.decode(bundle.read(artifact), f"{bundle.path}: {artifact.file}")
     for name, array in weights.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise GestaError(
-                f"{bundle.path}: {artifact.file}: {name} holds values that are not numbers (NaN or infinite), so every "
-                "answer would be none. The training went wrong, or the file is damaged; train or get it again."
+                f"{bundle.path}: {artifact.file}: {name} contains values that are not finite numbers (NaN or "
+                "infinite), so the model cannot predict. Training failed or the file is damaged: train again, or get "
+                "it again."
             )
     return weights
 
@@ -263,8 +264,14 @@ def refuse_newer(path: Path, document: Mapping[str, Any], schema: type[Manifest]
         if isinstance(version, int) and known is not None and version > known:
             provenance = document.get("provenance")
             writer = provenance.get("gesta") if isinstance(provenance, dict) else None
-            by = f"gesta {writer} wrote it and can read it: {install(version=writer)}" if writer else "Update gesta"
-            raise GestaError(f"{path}: {what} version {version} is newer than this gesta knows (up to {known}). {by}.")
+            by = (
+                f"To read it, install gesta {writer}, which wrote it: {install(version=writer)}"
+                if writer
+                else "Update gesta"
+            )
+            raise GestaError(
+                f"{path}: {what} version {version} is newer than this gesta supports (up to {known}). {by}."
+            )
 
 
 def _check_files(folder: Path, artifacts: tuple[Artifact, ...], files: Mapping[str, Content]) -> None:
@@ -287,7 +294,7 @@ def _place(artifact: Artifact) -> tuple[str, str, str, str]:
 
 def _need_folder(bundle: Bundle[M]) -> None:
     if not bundle.path.is_dir():
-        raise GestaError(f"{bundle.path}: is a zip, which is never changed. Unpack it and give the folder.")
+        raise GestaError(f"{bundle.path}: is a zip, and gesta does not change zips. Unpack it and give the folder.")
 
 
 def _dump(manifest: Manifest) -> bytes:
@@ -299,4 +306,4 @@ def _write_file(path: Path, content: Content) -> None:
 
 
 def _disk_hint() -> str:
-    return "Check that the folder can be written and the disk has space; nothing half-written is left."
+    return "Check that the folder is writable and the disk has space. No partial files were left."

@@ -68,7 +68,7 @@ def unfit_answers(outputs: Interface, classes: int) -> str | None:
     answers = outputs.get("logits")
     if answers is None or not answers[1] or answers[1][-1] in (-1, classes):
         return None
-    return f"tells {answers[1][-1]} classes apart, and the manifest names {classes}."
+    return f"has outputs for {answers[1][-1]} classes, but the manifest names {classes}."
 
 
 class Parity(Strict):
@@ -83,10 +83,10 @@ class Measured(Strict):
     """Quality and cost of an exported artifact and of the PyTorch network on the same clips in the same run."""
 
     clips: str = Field(description="source of the clips: validation, training or random")
-    bytes: int = Field(description="file and companions")
+    bytes: int = Field(description="the file and its companion files")
     accuracy: float | None = Field(None, description="on the labeled ones of those clips")
     accuracy_torch: float | None = None
-    latency_ms: tuple[float, float] | None = Field(None, description="p50, p95 on one core: a chunk (step) or a clip")
+    latency_ms: tuple[float, float] | None = Field(None, description="p50, p95 on one core, per chunk (step) or clip")
     latency_torch_ms: tuple[float, float] | None = None
     machine: str = ""
 
@@ -96,12 +96,12 @@ class PoseMeasured(Strict):
 
     frames: int
     source: str = Field(description="source of the frames: validation, training or random")
-    largest_difference_mm: float = Field(description="of a joint, over all frames")
+    largest_difference_mm: float = Field(description="of any joint in any frame")
     mean_difference_mm: float
-    bytes: int = Field(0, description="file and companions")
+    bytes: int = Field(0, description="the file and its companion files")
     error_mm: float | None = Field(None, description="mean joint error on the frames with joints")
     error_mm_torch: float | None = None
-    latency_ms: tuple[float, float] | None = Field(None, description="p50, p95 a frame on one core")
+    latency_ms: tuple[float, float] | None = Field(None, description="p50, p95 per frame on one core")
     latency_torch_ms: tuple[float, float] | None = None
     machine: str = ""
 
@@ -149,8 +149,8 @@ class Provenance(Strict):
     seed: int
     layout: str = Field(description="the data's layout, e.g. chalearn2014")
     data_fingerprint: str = Field(description="sha256 over the sorted fingerprints of the training files")
-    people: tuple[str, ...] = Field((), description="fingerprints of the people trained on")
-    samples: tuple[str, ...] = Field((), description="hashes of the content of what was trained and chosen on")
+    people: tuple[str, ...] = Field((), description="fingerprints of the people in the training data")
+    samples: tuple[str, ...] = Field((), description="content hashes of the training and validation samples")
     clips: dict[str, int] = Field(default_factory=dict, description="clips (or hand frames) used by split")
     skipped: int = 0
     split_notes: tuple[str, ...] = ()
@@ -185,8 +185,8 @@ class Manifest(Strict):
     kind: str
     name: str
     recipe: dict[str, Any]
-    parameters: int = Field(description="of a backbone and its classifier: of the classifier")
-    notes: tuple[str, ...] = Field((), description="what the data lacked and what was done instead")
+    parameters: int = Field(description="of the classifier only, if there is a backbone")
+    notes: tuple[str, ...] = Field((), description="what the data lacked, and what was used instead")
     provenance: Provenance
     metrics: dict[str, Any] = Field(default_factory=dict)
     artifacts: tuple[Artifact, ...] = ()

@@ -27,7 +27,7 @@ def check_name(name: str, bundle: Path) -> str:
     if bad or PureWindowsPath(name).drive or ":" in name or PurePosixPath(name).as_posix() != name:
         raise GestaError(
             f"{bundle}: the path {name!r} leads outside the bundle or is not a plain relative path. "
-            "Bundles name files inside themselves only; do not use this one, get it again from its author."
+            "A bundle may only name files inside itself. Do not use this one; get it again from its author."
         )
     return name
 
@@ -60,7 +60,7 @@ def check_zip(archive: zipfile.ZipFile, bundle: Path) -> None:
         check_name(info.filename.rstrip("/"), bundle)
         if stat.S_ISLNK(info.external_attr >> 16):
             raise GestaError(
-                f"{bundle}: {info.filename} is a link. Bundles hold plain files only; pack it without links."
+                f"{bundle}: {info.filename} is a link. A bundle contains plain files only; pack it without links."
             )
         if info.filename in seen:
             raise GestaError(f"{bundle}: {info.filename} is in the zip twice. Pack the bundle again.")
@@ -69,8 +69,8 @@ def check_zip(archive: zipfile.ZipFile, bundle: Path) -> None:
     allowed = max(SMALL_BYTES, MAX_EXPANSION * bundle.stat().st_size)
     if unpacked > min(MAX_BYTES, allowed):
         raise GestaError(
-            f"{bundle}: would unpack to {unpacked:,} bytes from {bundle.stat().st_size:,}. "
-            "That is not a model (a zip bomb, perhaps), so it is not opened."
+            f"{bundle}: would unpack from {bundle.stat().st_size:,} to {unpacked:,} bytes. "
+            "That is not a model (perhaps a zip bomb), so it was not opened."
         )
 
 
@@ -79,7 +79,9 @@ def _from_folder(bundle: Path, name: str, limit: int) -> bytes:
     for part in PurePosixPath(name).parts:
         path = path / part
         if path.is_symlink():
-            raise GestaError(f"{bundle}: {name} is a link. Bundles hold plain files only; put the file itself there.")
+            raise GestaError(
+                f"{bundle}: {name} is a link. A bundle contains plain files only; put the file itself there."
+            )
     if not path.is_file():
         raise GestaError(f"{bundle}: {name} is missing. The bundle is incomplete; copy it again with all its files.")
     with path.open("rb") as stream:
@@ -108,5 +110,5 @@ def _top_folder(archive: zipfile.ZipFile) -> str:
 
 def _bounded(data: bytes, bundle: Path, name: str, limit: int) -> bytes:
     if len(data) > limit:
-        raise GestaError(f"{bundle}: {name} is larger than {limit:,} bytes, more than gesta reads of such a file.")
+        raise GestaError(f"{bundle}: {name} is larger than {limit:,} bytes, the limit for such a file.")
     return data

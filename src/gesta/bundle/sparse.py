@@ -52,7 +52,7 @@ def encode(weights: Mapping[str, Array], scales: Mapping[str, Array] | None = No
     """
     scales = scales or {}
     if bad := [name for name in weights if "#" in name]:
-        raise ValueError(f"names of tensors must not hold '#': {bad}")
+        raise ValueError(f"names of tensors must not contain '#': {bad}")
     arrays: dict[str, Array] = {f"{name}{SCALE}": np.asarray(scale, np.float32) for name, scale in scales.items()}
     shapes: dict[str, list[int]] = {}
     report = []
@@ -104,7 +104,7 @@ def _shapes(metadata: Mapping[str, str], where: str) -> dict[str, tuple[int, ...
     version = metadata.get("version", "")
     if version != str(VERSION):
         raise GestaError(
-            f"{where}: sparse layout version {version or 'not given'}, this gesta reads {VERSION}. "
+            f"{where}: has sparse layout version {version or '(not given)'}, but this gesta reads {VERSION}. "
             "Update gesta, or ask for the bundle with plain weights."
         )
     try:
@@ -135,7 +135,7 @@ def _tensors(
     stray = [name for name in arrays if "#" in name and name not in known]
     lacking = [name for name in shapes if "#" in name or name not in arrays or f"{name}{BITMAP}" not in arrays]
     if stray or lacking or any(f"{name}{BITMAP}" in arrays and name not in shapes for name in names):
-        raise _unfit(where, f"tensors, bitmaps and shapes do not belong together ({(stray + lacking)[:3]})")
+        raise _unfit(where, f"tensors, bitmaps and shapes do not match ({(stray + lacking)[:3]})")
     for name in names:
         array = arrays[name]
         if name in shapes:
@@ -148,11 +148,11 @@ def _spread(values: Array, bitmap: Array, shape: tuple[int, ...], where: str) ->
     """Returns the dense tensor of values and bitmap, zero where no bit is set."""
     size = math.prod(shape)
     if bitmap.dtype != np.uint8 or bitmap.shape != (-(-size // 8),) or values.ndim != 1:
-        raise _unfit(where, f"a bitmap {bitmap.dtype} {bitmap.shape} for the shape {shape}")
+        raise _unfit(where, f"a bitmap of {bitmap.dtype} {bitmap.shape} for the shape {shape}")
     bits = np.unpackbits(bitmap.view(np.uint8), bitorder="little").astype(bool)
     if bits[size:].any() or int(bits.sum()) != len(values):
         raise _unfit(
-            where, f"the bitmap marks {int(bits.sum())} of {size} elements, and there are {len(values)} values"
+            where, f"the bitmap marks {int(bits.sum())} of {size} elements, but there are {len(values)} values"
         )
     whole: Array = np.zeros(size, values.dtype)
     whole[bits[:size]] = values

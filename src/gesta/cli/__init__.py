@@ -45,7 +45,7 @@ COMMANDS = {
     "jobs": "Show which jobs of a command are running, done or failed, and why.",
     "cache": "Show, limit or clear the cache of preprocessed clips.",
 }
-"""Every command and what it does, as the first line of its help says it, too."""
+"""Every command and what it does, which is also the first line of its help."""
 
 HEADINGS = {
     "Get started": ("demo", "studio"),
@@ -56,7 +56,7 @@ HEADINGS = {
     "Deployment": ("export", "compress", "prune", "quantize", "card"),
     "Long runs": ("jobs",),
 }
-"""Headings of the list of commands; a command that is under none comes last."""
+"""Headings of the list of commands; commands without a heading come last."""
 
 FORMER = ("slim", "halve")
 """Commands that still work, and are not listed."""

@@ -71,7 +71,7 @@ def benchmark(
     origin = opened.manifest.provenance.layout
     samples = task.read(existing(data, "data folder"), layout, origin).samples if data is not None else ()
     if data is not None and not samples:
-        raise GestaError(f"{data}: holds no samples to measure with. See `gesta data inspect {data}`.")
+        raise GestaError(f"{data}: contains no samples to measure with. See `gesta data inspect {data}`.")
 
     def say(text: str) -> None:
         console.print(f"Measuring {escape(text)} ...", highlight=False)

@@ -58,7 +58,7 @@ def group(about: str) -> typer.Typer:
 
 console = SafeConsole(stderr=True, emoji=False)
 WHOLE = 1000
-"""Columns of what goes to a pipe or a file: no cell of a table is cut."""
+"""Width of output to a pipe or file, in columns, so that no table cell is truncated."""
 
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel=OUTPUT)
@@ -68,7 +68,7 @@ FormatOption = Annotated[
     typer.Option(
         "--format",
         metavar="LAYOUT",
-        help="How the folder is laid out, such as chalearn2014, isogd+rgb, or your own reader, "
+        help="Layout of the data folder, such as chalearn2014, isogd+rgb, or your own reader, "
         "my_package.reader. (default: detected)",
         rich_help_panel=DATA,
     ),
@@ -96,7 +96,7 @@ SplitSeedOption = Annotated[
         "--seed", metavar="N", help="Seed of the split. (default: as in training)", min=0, rich_help_panel=DATA
     ),
 ]
-"""Of commands that divide the data of a trained bundle again: another seed would measure on people of its training."""
+"""For commands that split the data of a trained bundle again: another seed would measure on its training people."""
 RecordingsArgument = Annotated[
     Path, typer.Argument(metavar="DATA", help="Folder of labeled recordings.", show_default=False)
 ]
@@ -140,7 +140,7 @@ ClusterOption = Annotated[
     typer.Option(
         "--cluster",
         metavar="WHERE",
-        help="Run on a Dask cluster: local:N, tcp://HOST:PORT or slurm:N. (default: processes of this computer)",
+        help="Run on a Dask cluster: local:N, tcp://HOST:PORT or slurm:N. (default: processes on this computer)",
         rich_help_panel=MACHINE,
     ),
 ]
@@ -156,7 +156,7 @@ BackboneOption = Annotated[
 
 
 _UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What JSON may hold as it is and a terminal obeys, or UTF-8 cannot hold."""
+"""Characters that JSON allows but a terminal interprets, or that UTF-8 cannot encode."""
 
 
 def json_line(document: Mapping[str, Any] | list[Any]) -> str:
@@ -166,7 +166,7 @@ def json_line(document: Mapping[str, Any] | list[Any]) -> str:
         line = json_module.dumps(document, ensure_ascii=plain, allow_nan=False)
     except ValueError as error:
         raise GestaError(
-            f"the result holds a number that is not finite, which JSON cannot express ({error})."
+            f"the result contains a number that is not finite, which JSON cannot express ({error})."
         ) from error
     return _UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
@@ -229,8 +229,8 @@ def given_options(context: typer.Context, task: Task, **options: Any) -> dict[st
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise GestaError(
-                f"--{OPTIONS.get(name, name).replace('_', '-')} is not for {task.title}. Leave it out; see gesta "
-                f"{context.info_name} --help.",
+                f"--{OPTIONS.get(name, name).replace('_', '-')} does not apply to {task.title}. Leave it out; see "
+                f"gesta {context.info_name} --help.",
                 usage=True,
             )
     return {name: value for name, value in options.items() if name in known}
@@ -272,7 +272,7 @@ def step_lines(step: Step, task: Task, data: Path | None) -> list[str]:
     if step.kept:
         lines.append(f"in 32 bits  {', '.join(step.kept[:5])}" + (" ..." if len(step.kept) > 5 else ""))
     if step.emptied:
-        lines.append(f"Warning     no weight is left in {', '.join(step.emptied)}")
+        lines.append(f"Warning     all weights are zero in {', '.join(step.emptied)}")
     found = step.comparison
     if found is not None:
         show = task.quality.text

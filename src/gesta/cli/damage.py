@@ -21,7 +21,7 @@ COMMANDS = (
     "compress",
     "benchmark",
 )
-"""Commands that decode videos, beside `data inspect`."""
+"""Commands that decode videos, besides `data inspect`."""
 
 
 def _keep(share: float | None) -> float | None:

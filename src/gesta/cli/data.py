@@ -66,7 +66,7 @@ def index(
         typer.Option(
             "--subject",
             metavar="PATTERN",
-            help="Where file names have the person, as in '{subject}_*' or '*/{subject}/*'.",
+            help="Where the person is in file names, as in '{subject}_*' or '*/{subject}/*'.",
         ),
     ] = None,
     label: Annotated[
@@ -74,7 +74,7 @@ def index(
         typer.Option(
             "--label",
             metavar="PATTERN",
-            help="Where file names have the label, as in '*_{label}'. (default: the folder's name)",
+            help="Where the label is in file names, as in '*_{label}'. (default: the folder's name)",
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing index.csv.")] = False,
@@ -220,7 +220,8 @@ def _refuse(context: typer.Context, kind: str, *options: str) -> None:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise GestaError(
-                f"--{name.replace('_', '-')} is not for {kind}. Leave it out; see gesta data make --help.", usage=True
+                f"--{name.replace('_', '-')} does not apply to {kind}. Leave it out; see gesta data make --help.",
+                usage=True,
             )
 
 

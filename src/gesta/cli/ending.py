@@ -87,7 +87,10 @@ def _said(error: OSError) -> str:
         return f"a file would be larger than the limit ({place or 'ulimit -f'}). Raise it and run the command again."
     if place:
         return f"{place}: {error.strerror}. Check the path and your permissions."
-    return f"the system refused it ({error.strerror or error}). Check the output, the disk and your limits."
+    return (
+        f"the operating system reported an error ({error.strerror or error}). Check the output, the disk and your "
+        "limits."
+    )
 
 
 def _go_on(arguments: Sequence[str]) -> str:

@@ -44,7 +44,7 @@ WeightsOption = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE",
-        help="Weights, or random[:SEED] for a trial. (default: downloaded, the published ones)",
+        help="Weights, or random[:SEED] for a trial. (default: the published ones, downloaded)",
     ),
 ]
 FramesOption = Annotated[
@@ -131,7 +131,7 @@ def features(
         return
     _one_of(frames, every, "--frames and --every exclude each other. Give one of them.")
     if devices * nodes > 1:
-        _one_of(cluster, devices, "--devices and --nodes are Lightning's processes. Give them or --cluster.")
+        _one_of(cluster, devices, "--devices and --nodes exclude --cluster. Give either of them, or --cluster.")
     from gesta.sources.catalog import read
     from gesta.tasks.feature_store import FeatureRecipe
     from gesta.tasks.features.backbones import describe, extractor
@@ -170,7 +170,7 @@ def _told(document: dict[str, Any], data: Path, json: bool, problems: tuple[Any,
         console.print(str(problem), markup=False, highlight=False, soft_wrap=True)
     emit(document, _text(document), json)
     if not document["videos"]:
-        raise GestaError(f"{data}: no video could be used. Look with gesta data inspect.")
+        raise GestaError(f"{data}: no video could be used. Check them: gesta data inspect {data}")
 
 
 def _encoded(
@@ -190,7 +190,7 @@ def _encoded(
     from gesta.tasks.features.encode import encode_all
 
     if given := [name for name, value in others.items() if value is not None]:
-        raise GestaError(f"{', '.join(given)}: not for a skeleton or --model. Leave it out.", usage=True)
+        raise GestaError(f"{', '.join(given)}: does not apply to skeletons or to --model. Leave it out.", usage=True)
     recipe, encode = skeleton_encoder(every) if model is None else model_encoder(model, Placement(*at))
     listing = read(data, layout)
     with jobs_in(out, cluster, "features"), progress(f"features of {len(listing.samples)} recordings") as tick:
@@ -210,7 +210,7 @@ def _text(document: dict[str, Any]) -> Text:
     lines = [f"videos    {document['videos']} in {document['out']} ({document['computed']} new)"]
     if document["features"]:
         lines.append(
-            f"speed     {document['features_per_s']:.1f} features a second by {document['engine']}, "
+            f"speed     {document['features_per_s']:.1f} features per second with {document['engine']}, "
             f"{document['of_network_rate']:.0%} of the time in the network ({os.cpu_count()} cores)"
         )
     lines += skipped(document["skipped"])

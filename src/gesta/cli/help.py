@@ -10,7 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 from gesta.words import did_you_mean
 
 WIDTH = 100
-"""Columns of the help, where the terminal has as many."""
+"""Maximum width of the help, in columns."""
 ARGUMENTS, OPTIONS, DATA, MACHINE, SOME, OUTPUT = (
     "Arguments",
     "Options",

@@ -10,6 +10,7 @@ import typer
 
 from gesta.cli.common import JsonFlag, emit, existing
 from gesta.schema import GestaError
+from gesta.words import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -42,8 +43,8 @@ def jobs(
     found = overview(existing(out, "folder"))
     if not found.jobs:
         raise GestaError(
-            f"{out}: holds no record of jobs. Give the --out folder of features, track, data make, crossval, "
-            "reproduce, learning-curve, tune or compress; gesta data prepare says where its own is.",
+            f"{out}: contains no record of jobs. Give the --out folder of features, track, data make, crossval, "
+            "reproduce, learning-curve, tune or compress, or the folder that gesta data prepare prints.",
             usage=True,
         )
     if log is not None:
@@ -63,10 +64,12 @@ def _log(known: tuple[Status, ...], wanted: str) -> str:
     """Raises GestaError (usage) where no job is meant, or none that has begun."""
     meant = [job for job in known if job.key == wanted] or [job for job in known if job.title.startswith(wanted)]
     if not meant:
-        raise GestaError(f"no job has the key {wanted!r} or a title that begins so. List them with --all.", usage=True)
+        raise GestaError(
+            f"no job has the key {wanted!r} or a title that begins with it. List them with --all.", usage=True
+        )
     logs = [job.log for job in meant if job.log is not None]
     if not logs:
-        raise GestaError(f"{meant[0].title}: has left no log; it is {meant[0].state}.")
+        raise GestaError(f"{meant[0].title}: wrote no log; the job is {meant[0].state}.")
     return Path(logs[0]).read_text(encoding="utf-8", errors="replace")
 
 
@@ -77,7 +80,7 @@ def _text(found: Overview, every: bool) -> RenderableType:
 
     counts = ", ".join(f"{count} {state}" for state, count in found.counts.items() if count)
     told = {True: "the command is running", False: "the command has ended", None: "started on another computer"}
-    lines = [f"{len(found.jobs)} jobs: {counts}", f"{told[found.at_work]}, on {found.where}"]
+    lines = [f"{counted(len(found.jobs), 'job')}: {counts}", f"{told[found.at_work]}, on {found.where}"]
     if found.at_work and found.dashboard:
         lines.append(f"dashboard: {found.dashboard}")
     shown = [job for job in found.jobs if every or job.state in ("running", "failed", "stopped")]

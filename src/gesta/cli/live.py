@@ -154,7 +154,7 @@ def kept(source: Source, folder: Path) -> Recorded:
     from gesta.live.sources import Video
 
     if not isinstance(source, Video):
-        raise GestaError("--record keeps video, and the source is a file of skeletons. Leave it out.", usage=True)
+        raise GestaError("--record keeps video, but the source is a file of skeletons. Leave it out.", usage=True)
     return Recorded(source, folder)
 
 

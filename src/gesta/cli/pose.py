@@ -26,12 +26,15 @@ Truth = Annotated[
     typer.Argument(metavar="GROUND_TRUTH", help="Text file with one row per frame: u v d or x y z of each joint."),
 ]
 Predictions = Annotated[
-    list[Path], typer.Argument(metavar="PREDICTIONS", help="Files with the same rows; u v alone with --depth.")
+    list[Path],
+    typer.Argument(metavar="PREDICTIONS", help="Files of predictions with the same rows; only u v with --depth."),
 ]
 Camera = Annotated[str, typer.Option("--camera", help="nyu, icvl, msra, or a camera.yaml with fx, fy, cx, cy.")]
 DepthOption = Annotated[
     Path | None,
-    typer.Option("--depth", metavar="FOLDER", help="Depth images, sorted as the rows, from which u v gets its depth."),
+    typer.Option(
+        "--depth", metavar="FOLDER", help="Depth images, in the order of the rows, for the depth at each u v."
+    ),
 ]
 CoordinatesOption = Annotated[
     str, typer.Option("--coordinates", help="Meaning of three numbers per joint: uvd, xyz or auto.")
@@ -87,7 +90,7 @@ def compare(
         console.print(f"Skipped: {error}", markup=False, highlight=False, soft_wrap=True)
     if any(one.coordinates != "xyz" for one in found):
         focal = f"fx {lens.fx:g}, fy {lens.fy:g}"
-        console.print(f"Pixels go through the camera {camera} (--camera), {focal}.", highlight=False)
+        console.print(f"Pixels are converted with the camera {camera} (--camera), {focal}.", highlight=False)
     if out is not None:
         _write(found, out)
     emit([one.document() for one in found], Text(markdown(found).rstrip()), json)

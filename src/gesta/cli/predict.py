@@ -26,7 +26,7 @@ from gesta.untrusted import printable
 
 Stream = Annotated[
     bool,
-    typer.Option("--stream", help="Predict again and again over each recording, in constant memory."),
+    typer.Option("--stream", help="Predict continuously over each recording, in constant memory."),
 ]
 Annotate = Annotated[
     Path | None,

@@ -40,7 +40,8 @@ Spread = Annotated[
     str,
     typer.Option(
         "--spread",
-        help="Where --sparsity removes: adaptive, global (the smallest of all) or layer (a share of each).",
+        help="Where --sparsity removes weights: adaptive, global (the smallest overall) or layer (the same share of "
+        "each).",
     ),
 ]
 Channels = Annotated[bool, typer.Option("--channels", help="Remove whole channels (structured pruning). Needs --data.")]

@@ -27,7 +27,10 @@ def compare(
     ],
     results: Annotated[
         list[Path],
-        typer.Argument(metavar="RESULTS", help="Files with the same lines, or id;LABEL;first;last;last frame used;..."),
+        typer.Argument(
+            metavar="RESULTS",
+            help="Files of detected gestures with the same lines, or id;LABEL;first;last;last frame used;...",
+        ),
     ],
     json: JsonFlag = False,
 ) -> None:

@@ -16,7 +16,7 @@ def studio(
     ),
     port: Annotated[int, typer.Option("--port", help="Port of the page.", min=1, max=65535)] = 8765,
     host: Annotated[
-        str, typer.Option("--host", help="Address to listen at; any other than this computer's needs --cert.")
+        str, typer.Option("--host", help="Address to listen on; any other than this computer's needs --cert.")
     ] = "127.0.0.1",
     cert: Annotated[
         Path | None,

@@ -57,7 +57,7 @@ Freeze = Annotated[
 ]
 Final = Annotated[
     bool,
-    typer.Option("--final", help="Train once more on all recordings at the end. Reported accuracies are from before."),
+    typer.Option("--final", help="Train once more on all recordings at the end. Accuracies are measured before that."),
 ]
 
 

@@ -73,7 +73,7 @@ def tune(
     chosen = recipe_of(task, recipe or (own.recipe if own else None), sets or ())
     parts = task.split(usable(task.read(data, layout)), seed, chosen.model_dump())
     search = Search(task, chosen, rounds, trials, seed, device)
-    intro = f"{search.total} trainings of {chosen.name}, {rounds} rounds of {trials}. Results go to {out}."
+    intro = f"{search.total} training runs of {chosen.name}, {rounds} rounds of {trials}. Results go to {out}."
     for line in (intro, *parts.notes):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 

@@ -20,7 +20,7 @@ def write(
         float,
         typer.Option("--temperature", help="Below 1, safer; above 1, more surprising; 0 always takes the most likely."),
     ] = 1.0,
-    top_k: Annotated[int | None, typer.Option("--top-k", metavar="K", help="Draw from the K most likely only.")] = None,
+    top_k: Annotated[int | None, typer.Option("--top-k", metavar="K", help="Draw only from the K most likely.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Random seed.", min=0)] = 0,
     engine: EngineOption = None,
     device: DeviceOption = "auto",

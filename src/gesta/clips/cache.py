@@ -102,7 +102,10 @@ class ClipCache:
                 raise GestaError(str(problems[0]))
             pixels = _read_entry(entry)
             if pixels is None:
-                raise GestaError(f"{self.root}: the cache lost an entry at once. Raise its limit: gesta cache --limit.")
+                raise GestaError(
+                    f"{self.root}: a clip was removed from the cache before it could be read. Raise the limit: gesta "
+                    "cache --limit."
+                )
         return Clip(pixels, sample.label, sample.subject, sample.id)
 
     def fill(

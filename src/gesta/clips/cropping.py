@@ -137,9 +137,11 @@ class Cropper:
         t = self.transform
         uv = frame.joints_uv
         if uv is None:
-            raise GestaError("The model needs a skeleton, and the recording has none. Use a model trained without.")
+            raise GestaError(
+                "The model needs a skeleton, but the recording has none. Use a model trained without skeletons."
+            )
         if len(uv) != len(self._names):
-            raise GestaError(f"A frame has {len(uv)} joints; the stream was opened for {len(self._names)} of them.")
+            raise GestaError(f"A frame has {len(uv)} joints; the stream was opened for {len(self._names)} joints.")
         hip, head, left, right = (uv[self._index[n] or 0] for n in ("HipCenter", "Head", "HandLeft", "HandRight"))
         if not np.isfinite([*hip, *head]).all():
             return  # nobody tracked: keep the previous boxes
@@ -194,14 +196,14 @@ def _plane(frame: RawFrame, name: str) -> Plane:
     """Gray, one of the colors, or depth. Raises GestaError if the recording has none."""
     if name in COLORS:
         if frame.color is None:
-            raise GestaError("The model needs color, and the frames are gray or depth. Use a model trained on them.")
+            raise GestaError("The model needs color, but the frames are gray or depth. Use a model trained on them.")
         return Plane(frame.color[..., COLORS.index(name)])
     if name == "gray":
         if frame.gray is None:
-            raise GestaError("The model needs color, and the recording has none. Use a model trained on depth.")
+            raise GestaError("The model needs color, but the recording has none. Use a model trained on depth.")
         return frame.gray
     if frame.depth is None:
-        raise GestaError("The model needs depth, and the recording has none. Use a model trained on RGB.")
+        raise GestaError("The model needs depth, but the recording has none. Use a model trained on RGB.")
     return frame.depth
 
 

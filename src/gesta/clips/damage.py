@@ -30,7 +30,8 @@ def max_damage() -> float:
         share = math.nan
     if not 0 <= share <= 1:
         raise GestaError(
-            f"--max-damage ({VARIABLE}) is {text}: expected a share of the frames, from 0 to 1, as 0.05.", usage=True
+            f"--max-damage ({VARIABLE}) is {text}: expected a share of the frames, from 0 to 1, such as 0.05.",
+            usage=True,
         )
     return share
 
@@ -60,7 +61,10 @@ def check(name: object, lost: int, total: int) -> None:
 def check_clock(resource: Resource, restarts: int) -> None:
     """Warns if the file's time stamps jumped back."""
     if restarts:
-        note(f"{resource}: its time stamps jump back {counted(restarts, 'time')}; it continues after the last frame.")
+        note(
+            f"{resource}: its time stamps jump back {counted(restarts, 'time')}; time continues from the previous "
+            "frame."
+        )
 
 
 def note(text: str) -> None:

@@ -252,11 +252,11 @@ def _converted(
         raise _broken_off(resource, error) from error
     seen = walk.seen
     if not seen.good:
-        raise GestaError(f"{resource}: holds no frame. Copy or encode the file again.")
+        raise GestaError(f"{resource}: contains no frames. Copy or encode the file again.")
     if seen.lacks:
         raise GestaError(f"{resource}: is cut short: {seen.lacks} Copy or encode the file again.")
     damage.check_clock(resource, seen.restarts)
 
 
 def _broken_off(resource: Resource, error: Exception) -> GestaError:
-    return GestaError(f"{resource}: decoding broke off ({error}). Copy or encode the file again.")
+    return GestaError(f"{resource}: decoding failed ({error}). Copy or encode the file again.")

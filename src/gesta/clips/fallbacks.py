@@ -13,8 +13,8 @@ def notes(transform: Transform, samples: Sequence[Sample]) -> tuple[str, ...]:
     found = []
     if transform.tracker is not None:
         found.append(
-            "Behind a tracker: the networks take its landmarks. The bundle names it by its sha256 and does not contain "
-            "it; `gesta fetch trackers` gets it."
+            "The networks take landmarks of a tracker. The bundle does not contain it, only its sha256; get "
+            "it with `gesta fetch trackers`."
         )
     if not transform.pictures:
         return tuple(found)
@@ -23,7 +23,7 @@ def notes(transform: Transform, samples: Sequence[Sample]) -> tuple[str, ...]:
         without = "" if transform.fused else "No skeleton: "
         found.append(f"{without}the body stream is a smoothed motion box, the whole frame until something moves.")
     elif transform.body == "frame":
-        found.append("No crop: the body stream is the whole letter-boxed frame.")
+        found.append("No crop: the body stream is the whole letterboxed frame.")
     if "hand" not in transform.streams:
         found.append("No hand stream.")
     if "gray_difference" in transform.channels and "depth" not in transform.channels:

@@ -21,9 +21,9 @@ def images(folder: Path) -> list[Path]:
     """Image files in natural order. Raises GestaError if there are none, or both JPEG and PNG: two videos at once."""
     files = frame_files(folder)
     if not files:
-        raise GestaError(f"{folder}: holds no PNG or JPEG image. Expected a folder of them, one per frame.")
+        raise GestaError(f"{folder}: contains no PNG or JPEG images. Expected a folder of them, one per frame.")
     if len({file.suffix.lower() == ".png" for file in files}) > 1:
-        raise GestaError(f"{folder}: holds JPEG and PNG images. Give each video its own folder.")
+        raise GestaError(f"{folder}: contains both JPEG and PNG images. Put each video into its own folder.")
     return files
 
 

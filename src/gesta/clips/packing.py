@@ -87,8 +87,8 @@ def _claim(out: Path, plan: Plan, layout: str) -> Contents:
         there = read_contents(out)
         if there.what != wanted.what:
             raise GestaError(
-                f"{out}: holds clips for recipe {there.recipe} of data read as {there.layout}, preprocessed otherwise "
-                f"than for recipe {plan.recipe} of {layout}. Choose another --out."
+                f"{out}: contains clips preprocessed for recipe {there.recipe} from data read as {there.layout}, which "
+                f"differs from recipe {plan.recipe} and {layout}. Choose another --out."
             )
         return there
     if out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
@@ -107,7 +107,7 @@ def _finished(out: Path, samples: Sequence[Sample]) -> list[tuple[Path, ShardInd
         for name, size in zip(index.id, index.source_bytes, strict=True):
             if name not in now or bytes_of(now[name]) != size:
                 what = "is not in the data" if name not in now else "has changed since it was packed"
-                raise GestaError(f"{path}: holds {name}, which {what}. Choose another --out.")
+                raise GestaError(f"{path}: contains {name}, which {what}. Choose another --out.")
         if path.stat().st_size == index.filesize:
             found.append((path, index))
     return found

@@ -54,7 +54,7 @@ class RawFrame:
         plane = self.gray or self.depth
         if plane is not None:
             return plane.raw.shape[0], plane.raw.shape[1]
-        raise GestaError("The model needs pictures, and the frames have none. Give their color, gray or depth.")
+        raise GestaError("The model needs images, but the frames have none. Give their color, gray or depth.")
 
 
 def gray_plane(color: NDArray[np.uint8]) -> Plane:

@@ -25,6 +25,7 @@ from gesta.clips.skeleton_frames import SkeletonPreprocessor, iter_skeleton, rec
 from gesta.clips.tracking import FrameTracker
 from gesta.clips.transform import Transform
 from gesta.schema import KINECT_JOINTS, Clip, Frame, GestaError, Problem, Sample
+from gesta.words import counted
 
 LONGEST_GAP_S = 2.0  # longer gaps between two frames (a stalled camera) are clipped to this
 LEAST_SHARE = 0.5  # minimum fraction of a span's frames that the recording must contain
@@ -100,7 +101,8 @@ class Preprocessor:
         self._last_s = self._clock.at(checked_time(frame.time_s, self._frames))
         if self._clock.restarts and not self._restarts:
             note(
-                f"The time stamps of the stream jump back at frame {self._frames}; it continues after the frame before."
+                f"The time stamps of the stream jump back at frame {self._frames}; time continues from the frame "
+                "before."
             )
         self._restarts = self._clock.restarts
         return self._last_s
@@ -310,7 +312,7 @@ def _finished(
 def _clip(sample: Sample, parts: list[NDArray[Any]], frames: int, transform: Transform) -> Clip | Problem:
     """Builds the clip from its preprocessed parts; `frames`: how many frames of the recording they cover."""
     if frames < LEAST_SHARE * (_span_frames(sample) or 1):
-        reason = f"{sample.id}: the recording holds {frames or 'no'} frames of its span."
+        reason = f"{sample.id}: the recording has {counted(frames, 'frame') if frames else 'no frames'} in its span."
         return Problem(str(sample.files[0]), "span", reason, "Correct the label's frames or times.")
     pixels = np.concatenate(parts)
     if transform.sampling == "central":

@@ -171,7 +171,7 @@ def _together(
         if joints is not None and index >= len(joints):
             if index - len(joints) < ALLOWED_DIFFERENCE:
                 continue
-            raise GestaError(f"{sample.skeleton}: has {len(joints)} frames, and the video is longer. {_BELONG}")
+            raise GestaError(f"{sample.skeleton}: has {len(joints)} frames, but the video is longer. {_BELONG}")
         if any(part.lost for part in parts):
             if lost is not None:
                 lost(index, time_s)
@@ -208,8 +208,8 @@ def check_depth(image: NDArray[Any], sample: Sample) -> None:
     """Raises GestaError if the sample's depth has 8 bits and no unit (mm per gray level) is given."""
     if image.dtype == np.uint8 and sample.depth_unit_mm == 1.0:
         raise GestaError(
-            f"{sample.depth}: is an 8-bit video, and depth was expected: 16-bit gray (e.g. FFV1 gray16le) in mm. Name "
-            "the depth video; or, if its gray levels are distances, give the mm of a level as depth_unit_mm in "
+            f"{sample.depth}: is an 8-bit video, but depth was expected: 16-bit gray (e.g. FFV1 gray16le) in mm. Name "
+            "the depth video; or, if its gray levels are distances, give the mm per level as depth_unit_mm in "
             "index.csv."
         )
 

@@ -38,8 +38,8 @@ MAIN, REST, SKELETONS = "npy", "before.npy", "skeletons.npy"
 REST_ID = "/before"
 """Suffix that gesta.tasks.clips.context adds to a clip's id for the rest preceding it."""
 OPEN_FILES = 128
-_AGAIN = "Delete it and run the same gesta data pack again, or copy it again."
-_CHANGED = "differs from what was packed, perhaps cut off at its end. None of its clips is lost."
+_AGAIN = "Delete it and run the same gesta data pack command again, or copy it again."
+_CHANGED = "is not as it was packed, perhaps cut off at the end, but none of its clips is lost."
 
 
 class Part(BaseModel):
@@ -137,7 +137,7 @@ class Shard:
         name = str(sample.files[0].member).partition(".")[0]
         row = int(name) - self.first if name.isdecimal() else -1
         if not 0 <= row < len(self.ids) or sample.id not in (self.ids[row], self.ids[row] + REST_ID):
-            raise GestaError(f"{self.path}: does not hold {sample.id}. {_AGAIN}")
+            raise GestaError(f"{self.path}: does not contain {sample.id}. {_AGAIN}")
         return row
 
     def is_rest(self, sample: Sample) -> bool:
@@ -164,7 +164,7 @@ class Shard:
             raise GestaError(f"{self.path}: {self.ids[row]} cannot be read ({error}). Check the disk.") from error
         except NPY_FAULTS:
             pass
-        raise GestaError(f"{self.path}: is damaged or cut short where {self.ids[row]} lies. {_AGAIN}")
+        raise GestaError(f"{self.path}: is damaged or cut short at {self.ids[row]}. {_AGAIN}")
 
     def damaged(self) -> set[int] | None:
         """Rows of the clips that differ from what was written, found by reading the whole file once; all of them if the
@@ -236,12 +236,12 @@ def _document(path: Path, kind: type[M]) -> M:
     try:
         data = path.read_bytes()
         if kind is Contents and (version := from_json(data).get("format_version", 0)) > FORMAT_VERSION:
-            raise GestaError(f"{path}: is of format {version}; this gesta reads {FORMAT_VERSION}. Update gesta.")
+            raise GestaError(f"{path}: has format {version}, but this gesta reads {FORMAT_VERSION}. Update gesta.")
         return kind.model_validate_json(data)
     except (OSError, ValidationError, ValueError, AttributeError, TypeError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
         why = str(error) if first is None else f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise GestaError(f"{path}: cannot be read ({why}). Run the same gesta data pack again.") from error
+        raise GestaError(f"{path}: cannot be read ({why}). Run the same gesta data pack command again.") from error
 
 
 def shard_of(sample: Sample) -> Shard:
@@ -276,8 +276,8 @@ def _part(folder: Path, transform: Transform, rest: bool) -> str:
     differ = [f"{name} {main[name]}, not {asked[name]}" for name in main if main[name] != asked[name]]
     what = "the rests between clips, which these shards do not contain" if rest else "; ".join(differ)
     raise GestaError(
-        f"{folder}: the clips were preprocessed for recipe {recipe}, and this asks for others ({what}). Pack the "
-        "recordings by the recipe that is wanted: gesta data pack DATA --out FOLDER --recipe RECIPE."
+        f"{folder}: the clips were preprocessed for recipe {recipe} and do not fit ({what}). Pack the "
+        "recordings for the recipe you want: gesta data pack DATA --out FOLDER --recipe RECIPE."
     )
 
 
@@ -342,10 +342,10 @@ def check(
                 problems.append(Problem(str(shard.path), "damaged", _CHANGED, _AGAIN))
         row = shard.row(sample)
         if row in damaged[shard.path]:
-            reason = f"{sample.id}: the shard is damaged or cut short where the clip lies."
+            reason = f"{sample.id}: the shard is damaged or cut short at this clip."
             problems.append(Problem(str(sample.files[0]), "damaged", reason, _AGAIN))
         elif not shard.places[part][1][row]:
-            why = shard.problems[row] or f"{part} could not be made."
+            why = shard.problems[row] or f"{part} could not be computed."
             problems.append(Problem(str(sample.files[0]), "unprepared", f"{sample.id}: {why}"))
         if progress is not None:
             progress(done, len(samples))

@@ -40,8 +40,8 @@ def read_joints(sample: Sample) -> NDArray[np.float32] | None:
     reader = _CROPS.get(suffix_of(sample.skeleton))
     if reader is None:
         raise GestaError(
-            f"{sample.skeleton}: has no pixels for crops. They take ChaLearn's csv, or .npy with camera.yaml; without "
-            "crops it serves the stream skeleton: --set input.streams=[skeleton]"
+            f"{sample.skeleton}: has no pixel positions, which crops need. Give ChaLearn's csv, or .npy with "
+            "camera.yaml; or use the skeleton without crops: --set input.streams=[skeleton]"
         )
     uv = reader(sample, sample.skeleton)
     with np.errstate(invalid="ignore"):
@@ -101,7 +101,7 @@ def _from_world(sample: Sample, resource: Resource) -> NDArray[np.float32]:
     if world.ndim != 3 or world.shape[2] != 3 or world.shape[1] != len(sample.joints):
         raise GestaError(f"{resource}: shape {world.shape}. Expected T {len(sample.joints)} 3, world meters.")
     if sample.camera is None:
-        raise GestaError(f"{resource}: world coordinates need camera.yaml (fx, fy, cx, cy) beside the index.")
+        raise GestaError(f"{resource}: world coordinates need camera.yaml (fx, fy, cx, cy) next to the index.")
     with np.errstate(all="ignore"):  # overflowing values are treated as missing
         return sample.camera.project(world.astype(np.float32))
 

@@ -20,11 +20,13 @@ class SkeletonAugmentation(BaseModel):
 
     turn_degrees: float = Field(10.0, ge=0, le=180, description="about the vertical (3-D) or in the image (2-D)")
     tilt_degrees: float = Field(0.0, ge=0, le=90, description="about the two other axes (3-D)")
-    scale: float = Field(0.1, ge=0, lt=1, description="1 +- this, of the whole and half as much of each axis")
+    scale: float = Field(0.1, ge=0, lt=1, description="1 +- this for all axes, and half as much for each axis")
     shear: float = Field(0.0, ge=0, le=1)
     speed: float = Field(0.1, ge=0, lt=1, description="1 +- this")
-    noise: float = Field(0.0, ge=0, le=1, description="deviation of a random shift of every joint in every frame")
-    joint_dropout: float = Field(0.0, ge=0, lt=1, description="share of joints that are missing in a stretch of time")
+    noise: float = Field(
+        0.0, ge=0, le=1, description="standard deviation of a random shift of every joint in every frame"
+    )
+    joint_dropout: float = Field(0.0, ge=0, lt=1, description="share of joints set to missing for a stretch of time")
     mirror: float = Field(0.0, ge=0, le=1, description="probability; only where left and right mean the same")
 
     def __call__(self, skeleton: Skeleton, joints: JointSet, rng: np.random.Generator) -> Skeleton:

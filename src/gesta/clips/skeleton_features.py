@@ -24,7 +24,7 @@ def skeleton_features(sample: Sample, every: int = EVERY) -> NDArray[np.float32]
     if sample.skeleton is None:
         raise GestaError(f"{sample.files[0]}: has no skeleton. gesta track finds people in videos.")
     if sample.start_s is not None:
-        raise GestaError(f"{sample.skeleton}: spans in seconds are not cut out of skeletons. Give whole recordings.")
+        raise GestaError(f"{sample.skeleton}: spans in seconds cannot be cut out of skeletons. Give whole recordings.")
     found = read_skeletons(sample.skeleton, sample.joints if sample.skeleton.name.endswith(".npy") else None)
     values = found.values
     if sample.first_frame is not None and sample.last_frame is not None:
@@ -34,6 +34,6 @@ def skeleton_features(sample: Sample, every: int = EVERY) -> NDArray[np.float32]
     space = SkeletonSpace(joints=found.joints, dimensions=dimensions, origin="first", scale="none", view=view)
     joints, _ = fill(Normalizer(space)(values, None))  # T J D
     if not len(joints):
-        raise GestaError(f"{sample.skeleton}: holds no frame of the span.")
+        raise GestaError(f"{sample.skeleton}: contains no frames of the span.")
     padded = np.concatenate([joints, np.repeat(joints[-1:], -len(joints) % every, axis=0)])
     return padded.reshape(len(padded) // every, -1)

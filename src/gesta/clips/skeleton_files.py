@@ -73,14 +73,14 @@ def read_skeletons(resource: Resource, joints: Sequence[str] | None = None) -> S
     """
     suffix = suffix_of(resource)
     if suffix not in READERS:
-        raise GestaError(f"{resource}: is not a file of skeletons. There are {', '.join(READERS)}.")
+        raise GestaError(f"{resource}: is not a file of skeletons. Supported are {', '.join(READERS)}.")
     raw = resource.read(MAX_TEXT_BYTES)
     try:
         found = READERS[suffix](raw, joints)
     except ValueError as error:
         raise GestaError(f"{resource}: cannot be read as a skeleton: {error}") from error
     if len(found.values) == 0:
-        raise GestaError(f"{resource}: holds no frame. Is the file complete?")
+        raise GestaError(f"{resource}: contains no frames. Is the file complete?")
     if joints is not None and len(joints) != len(found.joints):
         raise GestaError(
             f"{resource}: has {len(found.joints)} joints, expected {len(joints)} ({', '.join(joints[:3])}, ...)."
@@ -103,10 +103,10 @@ def _npy(raw: bytes, joints: Sequence[str] | None) -> Skeletons:
     names = tuple(joints or UNIQUE_BY_COUNT.get(values.shape[1], ()))
     if not names:
         raise ValueError(
-            f"which {values.shape[1]} joints it holds is not known; name them in joints.txt beside the index"
+            f"the names of its {values.shape[1]} joints are not known; list them in joints.txt next to the index"
         )
     if len(names) != values.shape[1]:
-        raise ValueError(f"it has {values.shape[1]} joints, and {len(names)} are named")
+        raise ValueError(f"it has {values.shape[1]} joints, but {len(names)} are named")
     values = _unseen_are_nan(values.astype(np.float32))
     return Skeletons(names, values[..., :3], values[..., 3] if values.shape[2] == 4 else None)
 
@@ -126,7 +126,7 @@ def _ntu(raw: bytes, joints: Sequence[str] | None) -> Skeletons:  # noqa: ARG001
     except (StopIteration, IndexError) as error:
         raise ValueError("it ends in the middle of a frame; is the file complete?") from error
     if any(table.shape != (len(KINECT2_JOINTS), NTU_NUMBERS) for frame in bodies for table in frame.values()):
-        raise ValueError(f"expected {len(KINECT2_JOINTS)} joints of {NTU_NUMBERS} numbers a body")
+        raise ValueError(f"expected {len(KINECT2_JOINTS)} joints of {NTU_NUMBERS} numbers per body")
     every = [name for frame in bodies for name in frame]
     main = max(dict.fromkeys(every), key=every.count, default="")
     nobody = np.full((len(KINECT2_JOINTS), NTU_NUMBERS), np.nan, np.float32)

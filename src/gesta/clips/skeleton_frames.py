@@ -46,11 +46,12 @@ class SkeletonPreprocessor:
 
     def _frame(self, frame: RawFrame) -> Skeleton:
         if frame.joints is None:
-            raise GestaError("The model needs a skeleton, and the frames have none. Give each frame its joints.")
+            raise GestaError("The model needs a skeleton, but the frames have none. Give each frame its joints.")
         wanted = (self._count, self.space.dimensions)
         if frame.joints.shape != wanted:
             raise GestaError(
-                f"A frame has joints {list(frame.joints.shape)}; the model takes {wanted[0]} of them in {wanted[1]}-D."
+                f"A frame has joints of shape {list(frame.joints.shape)}; the model takes {wanted[0]} joints in "
+                f"{wanted[1]}-D."
             )
         seen = None if frame.confidence is None else frame.confidence[None, self._order]
         found: Skeleton = self._normalize(frame.joints[None, self._order], seen)[0]
@@ -78,7 +79,7 @@ def recording_frames(sample: Sample, space: SkeletonSpace) -> list[RawFrame]:
         order = _order(found.joints, space)
         if found.values.shape[2] != space.dimensions:
             raise GestaError(
-                f"its joints are {found.values.shape[2]}-D, and the model takes {space.dimensions}-D ones."
+                f"its joints are {found.values.shape[2]}-D, but the model takes {space.dimensions}-D ones."
             )
     except GestaError as error:
         raise GestaError(f"{sample.skeleton}: {error}") from error
@@ -139,7 +140,7 @@ def _order(joints: Sequence[str], space: SkeletonSpace) -> list[int]:
     order = order_of(joints, space.joints)
     if order is None:
         raise GestaError(
-            f"its joints are {describe_joints(joints)}, and the model takes {describe_joints(space.joints)}. "
+            f"it has {describe_joints(joints)}, but the model takes {describe_joints(space.joints)}. "
             "Leave it out, or train on recordings of one joint set."
         )
     return order

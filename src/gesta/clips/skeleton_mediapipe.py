@@ -101,7 +101,8 @@ def _long(header: list[str], rows: list[list[str]]) -> Read:
     landmark = next((header.index(name) for name in LANDMARKS if name in header), None)
     if frame is None or landmark is None:
         raise ValueError(
-            f"one row per landmark needs a column {FRAMES[0]} and one {LANDMARKS[0]}; it has {', '.join(header)}"
+            f"a table with one row per landmark needs the columns {FRAMES[0]} and {LANDMARKS[0]}; it has "
+            f"{', '.join(header)}"
         )
     cells = [(row[frame], row[landmark]) for row in rows if len(row) > max(frame, landmark)]
     numbers = sorted({int(float(number)) for number, _ in cells if is_number(number)})
@@ -138,7 +139,9 @@ def _known(names: Sequence[str]) -> tuple[str, ...]:
 
 def _names(count: int) -> tuple[str, ...]:
     if count not in UNIQUE_BY_COUNT:
-        raise ValueError(f"{count} landmarks are not a known set; known are {', '.join(map(str, UNIQUE_BY_COUNT))}")
+        raise ValueError(
+            f"no known set has {count} landmarks; known are sets of {', '.join(map(str, UNIQUE_BY_COUNT))}"
+        )
     return UNIQUE_BY_COUNT[count]
 
 

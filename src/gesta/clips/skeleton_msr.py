@@ -51,5 +51,5 @@ def read_skeleton(path: Path) -> NDArray[np.float32]:
         ) from error
     if rows.size == 0 or rows.shape[1] != 4 or len(rows) % len(JOINTS):
         shape = " x ".join(map(str, rows.shape))
-        raise GestaError(f"{path}: has {shape} numbers; expected 20 rows of 4 a frame. Is the file complete?")
+        raise GestaError(f"{path}: has {shape} numbers; expected 20 rows of 4 per frame. Is the file complete?")
     return np.ascontiguousarray(rows.reshape(-1, len(JOINTS), 4)[..., :3])

@@ -39,7 +39,7 @@ class SkeletonSpace(BaseModel):
         """Human-readable description of the input."""
         return (
             f"skeletons of {describe_joints(self.joints)} in {self.dimensions}-D; origin: {self.origin}, "
-            f"scale: {self.scale}, view: {self.view}, least confidence: {self.least_confidence:g}"
+            f"scale: {self.scale}, view: {self.view}, minimum confidence: {self.least_confidence:g}"
         )
 
 

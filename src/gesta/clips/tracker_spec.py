@@ -16,7 +16,7 @@ class TrackerSpec(BaseModel):
     what: What
     hand_model: Model = "full"
     max_hands: int = Field(2, ge=1, le=2)
-    mask: bool = Field(False, description="the person's mask as well, for pixels")
+    mask: bool = Field(False, description="also find the person's mask, for pixels")
     sha256: str
 
     @classmethod
@@ -37,4 +37,4 @@ class TrackerSpec(BaseModel):
     @property
     def line(self) -> str:
         """Human-readable description."""
-        return f"tracker: {self.what} in the colors, sha256 {self.sha256[:12]}... (gesta fetch trackers)"
+        return f"tracker: {self.what} in color images, sha256 {self.sha256[:12]}... (gesta fetch trackers)"

@@ -35,7 +35,7 @@ class FrameTracker:
         if frame.joints is not None:
             return frame
         if frame.color is None:
-            raise GestaError("The model's tracker looks for people in color, and the frames have none.")
+            raise GestaError("The model's tracker looks for people in color images, but the frames have none.")
         if self._tracker is None:
             self._tracker = _borrowed(self._spec)
         return self.with_landmarks(frame, self._tracker.step(frame.color, frame.time_s))

@@ -89,7 +89,7 @@ def _named(tracks: list[VideoStream], resource: Resource) -> VideoStream:
 def _refuse(tracks: list[VideoStream], resource: Resource, role: Role) -> VideoStream:
     what = {"color": "the color", "depth": "the depth", "any": "meant"}[role]
     raise GestaError(
-        f"{resource}: holds {len(tracks)} video tracks, and it is not clear which is {what}: {_listed(tracks)}. "
+        f"{resource}: has {len(tracks)} video tracks, and it is not clear which one is {what}: {_listed(tracks)}. "
         f"Name one after the path, as in {resource.name}{TRACK}1."
     )
 

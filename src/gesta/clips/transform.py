@@ -75,12 +75,14 @@ class Transform(BaseModel):
         "chunks", description="chunks of `chunk` frames, the central window, or the whole clip at once"
     )
     chunk: int = Field(4, ge=1, le=64, description="frames per chunk")
-    window: int = Field(32, ge=1, le=512, description="frames of the central window; whole: the last of a stream")
+    window: int = Field(
+        32, ge=1, le=512, description="frames of the central window; whole: the latest frames of a stream"
+    )
     skeleton: SkeletonSpace | None = Field(
         None, exclude_if=is_none, description="joints of the skeleton stream, and how they are normalized"
     )
     tracker: TrackerSpec | None = Field(
-        None, exclude_if=is_none, description="finds the skeletons that streams and crops ask for"
+        None, exclude_if=is_none, description="tracker that finds the skeletons for streams and crops"
     )
 
     @model_validator(mode="after")
@@ -88,17 +90,19 @@ class Transform(BaseModel):
         if not self.streams or len(set(self.streams)) != len(self.streams):
             raise ValueError("streams: one or more of body, hand, skeleton, each once")
         if ("skeleton" in self.streams) != (self.skeleton is not None):
-            raise ValueError("skeleton: says how the stream skeleton is normalized, so they come together")
+            raise ValueError("skeleton: set this key if, and only if, the streams include skeleton")
         if bool(self.channels) != bool(self.pictures) or len(set(self.channels)) != len(self.channels):
-            raise ValueError("channels: at least one of body and hand, each once; of skeleton alone none")
+            raise ValueError("channels: one or more for body and hand, each once; none for skeleton alone")
         if self.fused and self.sampling == "central":
-            raise ValueError("pixels and skeletons together are taken by chunks or whole, not as a central window")
+            raise ValueError("pixels and skeletons together need sampling chunks or whole, not central")
         if self.flow_stack and self.channels[-2:] != FLOW:
             raise ValueError("flow_stack: the channels must end with flow_x, flow_y")
         if "hand" in self.streams and self.body != "skeleton":
             raise ValueError("the hand stream needs a skeleton: body must be 'skeleton'")
         if self.version > TRANSFORM_VERSION:
-            raise ValueError(f"transform version {self.version} is newer than this gesta knows ({TRANSFORM_VERSION})")
+            raise ValueError(
+                f"transform version {self.version} is newer than this gesta supports ({TRANSFORM_VERSION})"
+            )
         return self
 
     @property

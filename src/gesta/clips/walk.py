@@ -82,7 +82,7 @@ class Pass:
         missing_s = self.stated_end_s - self.last_end_s
         if missing_s <= max(_LOST_END_FRAMES / self.rate, _LOST_END_SHARE * self.stated_end_s):
             return ""
-        return f"its header states {self.stated_end_s:.2f} s, {self.last_end_s:.2f} s could be decoded."
+        return f"its header states {self.stated_end_s:.2f} s, but only {self.last_end_s:.2f} s could be decoded."
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,11 @@ class ChannelPruning:
     def check(self) -> None:
         """Raises GestaError (usage) for invalid values."""
         if not 0 < self.keep <= 1 or (self.parameters is not None and self.parameters < 1):
-            raise GestaError("--keep is above 0 and at most 1, e.g. 0.5; --parameters is at least 1.", usage=True)
+            raise GestaError(
+                "--keep must be above 0 and at most 1, e.g. 0.5; --parameters must be at least 1.", usage=True
+            )
         if self.steps < 1 or self.epochs < 0:
-            raise GestaError("--steps is at least 1 and --epochs at least 0.", usage=True)
+            raise GestaError("--steps must be at least 1 and --epochs at least 0.", usage=True)
 
 
 def prune_channels(
@@ -82,7 +84,7 @@ def prune_channels(
         out,
         {task.trained_stage: weights},
         precision=precision or stored_precision(source),
-        done=f"channels pruned ({count(weights)[0] / before:.1%} of {before:,} parameters stay{trained})",
+        done=f"channels pruned ({count(weights)[0] / before:.1%} of {before:,} parameters kept{trained})",
         metrics={"fine_tuning_epochs": how.steps * how.epochs} if how.epochs else {},
         samples=measured,
     )

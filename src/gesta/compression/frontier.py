@@ -96,7 +96,7 @@ def choose(
             why = f"no {form} network could be measured on validation data"
             if size:
                 why = f"no {form} network has {' and '.join(constraints)}. {_nearest(rows, size, gone, quality)}"
-            found |= {form: None, f"{form}_why": f"{why}. {advice(options)}, or ask for less."}
+            found |= {form: None, f"{form}_why": f"{why}. {advice(options)}, or relax the limits."}
         elif target_bytes is not None:
             found[form] = min(fit, key=lambda i: (gone[i], size[i]))
         else:
@@ -118,7 +118,7 @@ def table(document: Mapping[str, Any], quality: Quality) -> list[list[str]]:
     columns = columns_of(quality, document)
     heads = ["#", "step", "precision", "parameters", "nonzero"]
     heads += [f"{form} {name}" for form in FORMS for name in ("bytes", *columns)]
-    lines = [[*heads, f"ms a {document.get('unit', 'chunk')} p50 / p95"]]
+    lines = [[*heads, f"ms per {document.get('unit', 'chunk')} p50 / p95"]]
     for number, row in enumerate(document["rows"]):
         line = [str(number + 1), row["step"], row["precision"], f"{row['parameters']:,}", f"{row['nonzero']:,}"]
         for form in FORMS:
@@ -173,7 +173,7 @@ def draw(document: Mapping[str, Any], path: Path, quality: Quality) -> None:
     if document["target_bytes"]:
         left.axvline(document["target_bytes"], color="C3", linestyle="--", linewidth=1, label="wanted bytes")
     left.set(xlabel="bytes", ylabel=f"{heading(quality)} on {reference['people']} people")
-    right.set(xlabel=f"milliseconds a {document['unit']}, one core")
+    right.set(xlabel=f"milliseconds per {document['unit']}, one core")
     for axes in (left, right):
         axes.legend(loc="best", fontsize=8, framealpha=0.7)
     save_figure(figure, path)

@@ -28,6 +28,7 @@ from gesta.schema import GestaError
 from gesta.tasks import catalog
 from gesta.tasks.base import Parts, Task, has
 from gesta.training.run import Run
+from gesta.words import counted
 
 BEST = {"stored": "best/stored", "runnable": "best/runnable.zip"}
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
@@ -59,7 +60,8 @@ def compress(
     by_channels = has(task, "can_prune_channels") and task.can_prune_channels(weights[task.trained_stage])  # type: ignore[attr-defined]
     if plan.keep and not by_channels:
         raise GestaError(
-            "--keep is for networks whose channels can be pruned: cnn3d, lstm and cnn3d_lstm; others are pruned.",
+            "--keep needs a network whose channels can be pruned: cnn3d, lstm or cnn3d_lstm. For others use "
+            "--sparsity.",
             usage=True,
         )
     measuring = Measuring(task, parts, plan, run.device, run.progress, options)
@@ -89,9 +91,9 @@ def compress(
 def _check_splits(measuring: Measuring) -> None:
     """Raises GestaError (usage) if there are no samples for training or for selection."""
     if not measuring.splits["train"]:
-        raise GestaError("Compressing needs labeled training recordings, and the data have none.", usage=True)
+        raise GestaError("Compressing needs labeled training recordings, but the data have none.", usage=True)
     if measuring.plan.chooses and not measuring.splits["val"]:
-        raise GestaError("Choosing needs validation recordings, and the data have none: mark some as val.", usage=True)
+        raise GestaError("Choosing needs validation recordings, but the data have none: mark some as val.", usage=True)
 
 
 def _pruned(work: Pipeline, name: str, source: Path, teacher: Path) -> None:
@@ -163,11 +165,11 @@ def _notes(work: Pipeline, source: Path, reference: str, by_channels: bool) -> l
     met = people_warnings(splits["test"], origin, layout or origin.layout) if splits["test"] else []
     people = {name: len({s.subject for s in part if s.subject is not None}) for name, part in splits.items()}
     notes = [
-        f"Training part: {len(splits['train']):,} {task.unit} of {people['train']} people; chosen by "
-        f"{len(splits['val']):,} of {people['val']}, measured on {len(splits['test']):,} of {people['test']}.",
+        f"Training part: {len(splits['train']):,} {task.unit} of {counted(people['train'], 'person', 'people')}; "
+        f"chosen on {len(splits['val']):,} of {people['val']}, measured on {len(splits['test']):,} of {people['test']}.",
         *(f"Test part: {warning}" for warning in met),
-        "Stored: the weights' files, sparse where smaller, run by PyTorch in 32 bits. Runnable: the networks exported "
-        f"to {work.plan.to}, the streaming step where there is one, in one zip.",
+        "Stored: files of weights, sparse where that is smaller, run by PyTorch in 32 bits. Runnable: networks "
+        f"exported to {work.plan.to}, with the streaming step if there is one, in one zip.",
     ]
     stored = catalog.read_bundle(work.out / work.rows[0]["stored"]["bundle"]).manifest.artifacts
     if len(stored) > 1:
@@ -178,9 +180,11 @@ def _notes(work: Pipeline, source: Path, reference: str, by_channels: bool) -> l
             f"{task.unit}, 95 % interval clustered by person."
         )
     if has(task, "prune_channels") and not by_channels:
-        notes.append("No channels pruned: that is for cnn3d, lstm and cnn3d_lstm; this network keeps its channels.")
+        notes.append("No channels were pruned: this is possible for cnn3d, lstm and cnn3d_lstm only.")
     if "val" not in origin.clips:
-        notes.append("The bundle was trained on the validation people, too: its drop on validation looks too large.")
+        notes.append(
+            "The original bundle was trained on the validation people, too, so losses on validation look too large."
+        )
     if any("reason" in row["runnable"] for row in work.rows):
         notes.append("Not exported: the network did not agree with PyTorch; frontier.json gives the reason.")
     return notes

@@ -43,17 +43,19 @@ class Plan:
     def check(self) -> None:
         """Raises GestaError (usage) for invalid values."""
         if self.target_bytes is not None and self.target_bytes < 1:
-            raise GestaError("--target-bytes is at least 1, e.g. 500000.", usage=True)
+            raise GestaError(f"--target-bytes is {self.target_bytes}, expected at least 1, e.g. 500000.", usage=True)
         if self.max_drop is not None and self.max_drop < 0:
-            raise GestaError("--max-drop is at least 0: percentage points, e.g. 1.", usage=True)
+            raise GestaError(
+                f"--max-drop is {self.max_drop:g}, expected percentage points of at least 0, e.g. 1.", usage=True
+            )
         if any(not 0 < share < 1 for share in self.keep or ()):
-            raise GestaError("--keep is a share of the parameters between 0 and 1, e.g. 0.25.", usage=True)
+            raise GestaError("--keep must be a share of the parameters between 0 and 1, e.g. 0.25.", usage=True)
         if self.sparsity is not None and not 0 <= self.sparsity < 1:
-            raise GestaError("--sparsity is from 0 (none) to below 1.", usage=True)
+            raise GestaError("--sparsity must be from 0 (none) to below 1.", usage=True)
         if self.epochs < 1 or self.steps < 1:
-            raise GestaError("--epochs and --steps are at least 1.", usage=True)
+            raise GestaError("--epochs and --steps must be at least 1.", usage=True)
         if any(change.partition("=")[0].strip() in ("teacher", "distillation.teachers") for change in self.sets):
-            raise GestaError("--set names no teachers here: give teachers by --teacher BUNDLE.", usage=True)
+            raise GestaError("--set cannot name teachers here: use --teacher BUNDLE.", usage=True)
         if self.to not in ("openvino", "onnx"):
             raise GestaError(f"unknown format {self.to!r}; choose from openvino, onnx.", usage=True)
 

@@ -54,21 +54,21 @@ class Pruning:
     def check(self) -> None:
         """Raises GestaError (usage) for invalid or incompatible values."""
         if self.threshold < 0 or (self.sparsity is not None and not 0 <= self.sparsity < 1):
-            raise GestaError("--threshold is at least 0 and --sparsity from 0 to below 1, e.g. 0.8.", usage=True)
+            raise GestaError("--threshold must be at least 0 and --sparsity from 0 to below 1, e.g. 0.8.", usage=True)
         if self.steps < 1 or self.epochs < 0:
-            raise GestaError("--steps is at least 1 and --epochs at least 0.", usage=True)
+            raise GestaError("--steps must be at least 1 and --epochs at least 0.", usage=True)
         if self.spread not in SPREADS:
             raise GestaError(f"unknown --spread {self.spread!r}; choose from {', '.join(SPREADS)}.", usage=True)
         if self.sparsity is None and self.steps > 1:
             raise GestaError("--steps needs --sparsity, the share of zeros to reach.", usage=True)
         if self.steps > 1 and not self.epochs:
-            raise GestaError("--steps needs --epochs: without training between, the last step does all.", usage=True)
+            raise GestaError("--steps needs --epochs: without training in between, one step does the same.", usage=True)
 
     @property
     def words(self) -> str:
         """Description for the model card."""
         if self.sparsity is None:
-            how = f"|w| < 2**{np.log2(self.threshold):g}" if self.threshold > 0 else "nothing but zeros"
+            how = f"|w| < 2**{np.log2(self.threshold):g}" if self.threshold > 0 else "only zeros"
         else:
             how = f"{self.sparsity:.1%} of the weights, {self.spread}"
         trained = f", {self.steps} x {self.epochs} epochs of fine-tuning" if self.epochs else ""

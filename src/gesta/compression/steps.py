@@ -173,6 +173,6 @@ def sha_of(bundle: Path) -> str:
     opened = catalog.read_bundle(bundle)
     weights = opened.find("weights", "torch")
     if weights is None:
-        raise GestaError(f"{bundle}: has no weights, only exported networks. Use the bundle that training left.")
+        raise GestaError(f"{bundle}: has no weights, only exported networks. Use the bundle that training wrote.")
     recipe = json.dumps(opened.manifest.recipe, sort_keys=True)
     return hashlib.sha256((weights.sha256 + recipe).encode()).hexdigest()

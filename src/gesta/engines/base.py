@@ -81,7 +81,7 @@ def artifacts_for(
     have = sorted({f"{a.engine} {a.precision}" for a in bundle.manifest.artifacts})
     wanted = f"{engines[0]} {precision or ''}".strip()
     raise GestaError(
-        f"{bundle.path}: has nothing for {wanted}. It has {', '.join(have) or 'nothing at all'}: use one of these."
+        f"{bundle.path}: has no network for {wanted}. It has {', '.join(have) or 'none at all'}: use one of these."
     )
 
 
@@ -103,4 +103,4 @@ def check_interface(bundle: Bundle[Any], artifact: Artifact, inputs: Interface, 
 
 
 def refuse_device(engine: str, device: str, known: tuple[str, ...]) -> GestaError:
-    return GestaError(f"{engine} does not run on {device!r} here; it knows {', '.join(known)}.", usage=True)
+    return GestaError(f"{engine} does not run on {device!r} here; choose from {', '.join(known)}.", usage=True)

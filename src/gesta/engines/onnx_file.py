@@ -20,11 +20,15 @@ _OPSETS, _DOMAIN, _VERSION = 8, 1, 2
 def check(bundle: Bundle[Any], artifact: Artifact, data: bytes) -> None:
     """Raises GestaError if the file refers to external data, or needs an unsupported operator set version."""
     if b"location" in data:  # the key by which ONNX refers to an external file; never in our exports
-        raise GestaError(f"{bundle.path}: {artifact.file} refers to data outside itself, which is refused.")
+        raise GestaError(
+            f"{bundle.path}: {artifact.file} refers to data in other files, which is not allowed. Export the model "
+            "again with its data inside."
+        )
     found = opset(data)
     if found is not None and not OLDEST <= found <= NEWEST:
         raise GestaError(
-            f"{bundle.path}: {artifact.file} needs ONNX operator set {found}; {OLDEST} to {NEWEST} are known here. "
+            f"{bundle.path}: {artifact.file} needs ONNX operator set {found}; this gesta supports {OLDEST} to "
+            f"{NEWEST}. "
             "Update gesta, or export the model again with this version: gesta export BUNDLE --to onnx."
         )
 
@@ -76,4 +80,4 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
             return value, at
         shift += 7
         if shift > 63:
-            raise ValueError("a number without end")
+            raise ValueError("an unterminated number")

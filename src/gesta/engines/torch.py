@@ -26,7 +26,7 @@ def open_parts(parts: Sequence[Part], at: Placement) -> TorchEngine:
     if at.device.split(":")[0] not in there:
         raise refuse_device(NAME, at.device, there)
     if at.precision not in (None, "fp32"):
-        raise GestaError(f"{NAME} runs the weights in fp32; {at.precision} is for exported networks.", usage=True)
+        raise GestaError(f"{NAME} runs the weights in fp32; only exported networks run in {at.precision}.", usage=True)
     if at.threads is not None:
         torch.set_num_threads(at.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -46,7 +46,10 @@ def benchmark(
     manifest = bundle.manifest
     shown = task.examples(manifest, samples, INPUTS, "data")
     if not shown.inputs:
-        raise GestaError(f"none of {min(INPUTS, len(samples))} {task.unit} of the data could be read. Give other data.")
+        raise GestaError(
+            f"none of {min(INPUTS, len(samples))} {task.unit} of the data could be read. Check them: gesta data "
+            "inspect DATA."
+        )
     extra: dict[str, Any] = {}
     follow: Follow = lambda _engine, _precision: {}  # noqa: E731
     if has(task, "rates"):
@@ -105,7 +108,7 @@ def candidates(manifest: Manifest, wanted: Sequence[str] | None) -> list[tuple[s
         held = [a for a in manifest.artifacts if a.engine in READS[name]]
         precisions = sorted({"fp32" if a.engine == "torch" else a.precision for a in held})
         if not precisions:
-            found.append((name, "-", "the bundle has nothing for it"))
+            found.append((name, "-", "the bundle has no network for it"))
         elif importlib.util.find_spec(name) is None:
             found += [(name, precision, "not installed here") for precision in precisions]
         else:

@@ -34,7 +34,7 @@ def compare(ours: Sequence[Path], theirs: Sequence[Path]) -> dict[str, Any]:
     known = all(people[clip] for clip in clips)
     groups = [people[clip] if known else clip for clip in clips]
     if len(set(groups)) < 2:
-        raise GestaError(f"{ours[0]}: an interval needs at least two people, and all clips are of {groups[0]}.")
+        raise GestaError(f"{ours[0]}: an interval needs at least two people, but all clips are of {groups[0]}.")
     a, b = (np.mean([[hits[clip] for clip in clips] for hits, _ in runs], axis=0) for runs in sides.values())
     found = paired_difference(a, b, groups, np.random.default_rng(0))
     return {
@@ -59,7 +59,7 @@ def _read(path: Path) -> tuple[Hits, dict[Any, str]]:
     """A run's hits, and the person of each clip ("" if unknown)."""
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
-        raise GestaError(f"{file}: is not there. Name the folder given to gesta evaluate --out.")
+        raise GestaError(f"{file}: does not exist. Give the folder that was given to gesta evaluate --out.")
     try:
         with file.open(newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
@@ -71,15 +71,16 @@ def _read(path: Path) -> tuple[Hits, dict[Any, str]]:
             f"{file}: is not a table of gesta evaluate (columns {', '.join(_NEEDED)}; correct is 0 or 1): {error}"
         ) from error
     if not hits:
-        raise GestaError(f"{file}: holds no clips.")
+        raise GestaError(f"{file}: contains no clips. Evaluate again.")
     if len(hits) < len(rows):
-        raise GestaError(f"{file}: names a clip twice. Evaluate again.")
+        raise GestaError(f"{file}: lists a clip twice. Evaluate again.")
     return hits, people
 
 
 def _check_same(clips: Sequence[tuple[str, str, str]], hits: Hits, first: Path, path: Path) -> None:
     if missing := [clip for clip in clips if clip not in hits] or [clip for clip in hits if clip not in set(clips)]:
         raise GestaError(
-            f"{path}: is not over the same clips as {first} ({len(hits)} against {len(clips)}; the first that only one "
-            f"has: {missing[0][1]}). Evaluate both on the same data and split, with engines that read every clip."
+            f"{path}: does not have the same clips as {first} ({len(hits)} and {len(clips)}; the first that only one "
+            f"of them has: {missing[0][1]}). Evaluate both on the same data and split, with engines that read every "
+            "clip."
         )

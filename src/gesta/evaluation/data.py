@@ -78,10 +78,10 @@ def examples_for(
     parts = parts_for(task, manifest, data, layout, protocol, seed)
     training = parts.of("train")
     if not training:
-        raise GestaError(f"{data}: holds no labeled training {task.unit}. See `gesta data inspect {data}`.")
+        raise GestaError(f"{data}: contains no labeled training {task.unit}. See `gesta data inspect {data}`.")
     validation = parts.of("val")
     held_out = bool(validation) and "val" in manifest.provenance.clips  # otherwise they were trained on, too
     shown = task.examples(manifest, validation or training, limits[0], "validation" if held_out else "training")
     if not shown.inputs:
-        raise GestaError(f"{data}: none of the {task.unit} to compare on could be read. Give other --data.")
+        raise GestaError(f"{data}: none of the {task.unit} for the comparison could be read. Give other --data.")
     return shown, task.examples(manifest, training, limits[1], "training") if limits[1] else None

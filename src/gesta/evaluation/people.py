@@ -23,5 +23,6 @@ def people_warnings(samples: Sequence[Any], origin: Provenance, layout: str) -> 
         return []
     few = ", ".join(seen[:SHOWN]) + (", ..." if len(seen) > SHOWN else "")
     return [
-        f"{len(seen)} of {len(people)} people were used in training ({few}): the accuracy is too good for new people."
+        f"{len(seen)} of {len(people)} people were used in training ({few}): the accuracy is too optimistic for new "
+        "people."
     ]

@@ -90,7 +90,7 @@ def measure(
     if getattr(task, "of_people", True):  # text is not recorded of people
         warnings = people_warnings(known, manifest.provenance, layout or manifest.provenance.layout)
     if len(known) < len(samples):
-        warnings.append(f"{counted(len(samples) - len(known), 'recording')} without label not counted.")
+        warnings.append(f"Not counted: {counted(len(samples) - len(known), 'recording')} without a label.")
     with bars(progress) as bar:
         used, outputs, skipped = task.outputs(predictor, known, bar)
     if not used:

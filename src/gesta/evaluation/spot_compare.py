@@ -26,6 +26,7 @@ from gesta.metrics_events import (
 )
 from gesta.schema import GestaError
 from gesta.untrusted import is_number
+from gesta.words import counted
 
 LAST_FRAME = 10_000_000
 """Four days at 30 frames/s: a larger number cannot be a frame number."""
@@ -101,9 +102,9 @@ def measure(truth: EventFile, file: EventFile) -> Compared:
     """
     if not file.sequences.keys() & truth.sequences.keys():
         raise GestaError(
-            f"{file.path}: holds none of the ground truth's sequences; its ids are "
+            f"{file.path}: contains none of the sequences of the ground truth; its ids are "
             f"{', '.join(list(file.sequences)[:NAMED])}, "
-            f"those of {truth.path.name} {', '.join(list(truth.sequences)[:NAMED])}. Is it of another set?"
+            f"those of {truth.path.name} are {', '.join(list(truth.sequences)[:NAMED])}. Is it from another data set?"
         )
     true = list(truth.sequences.values())
     predicted = [file.sequences.get(name, []) for name in truth.sequences]
@@ -128,10 +129,11 @@ def read_truth(path: Path) -> EventFile:
         wrong = next((event for event in events if event.end < event.start), None)
         if wrong is not None:
             raise GestaError(
-                f"{path}: sequence {name}: {_words(wrong)} is reversed. The ground truth needs first;last: correct it."
+                f"{path}: sequence {name}: {_words(wrong)} is reversed. The first frame must not be after the last: "
+                "correct it."
             )
     if not file.labels:
-        raise GestaError(f"{path}: holds no event. Expected lines `id;LABEL;first;last;...`, as the truth has them.")
+        raise GestaError(f"{path}: contains no events. The ground truth needs lines `id;LABEL;first;last;...`.")
     return file
 
 
@@ -199,7 +201,7 @@ def _events(cells: list[str], place: str) -> list[Event]:
         if all(len(group) == size and not is_number(group[0]) for group in groups):
             return [_event(group, place) for group in groups]
     raise GestaError(
-        f"{place} has another form (`{';'.join(cells)[:60]}` behind the id). "
+        f"{place} has an unexpected format (`{';'.join(cells)[:60]}` after the id). "
         "Expected `id;LABEL;first;last;...` or `id;LABEL;first;last;last frame used;...`."
     )
 
@@ -209,7 +211,7 @@ def _event(group: list[str], place: str) -> Event:
     numbers = [_frame(text) for text in texts]
     for text, number in zip(texts, numbers, strict=True):
         if number is None:
-            raise GestaError(f"{place}: {label} has {text!r} where a frame's number is expected.")
+            raise GestaError(f"{place}: {label} has {text!r} where a frame number is expected.")
     return Event(unicodedata.normalize("NFC", label), *numbers)  # type: ignore[arg-type]
 
 
@@ -223,7 +225,7 @@ def _oddities(sequences: dict[str, list[Event]], repeated: list[str]) -> list[st
     """Oddities in a file by itself: reported, but it is still measured."""
     notes = []
     if repeated:
-        notes.append(f"{_names('sequence', repeated)} on several lines: taken together")
+        notes.append(f"{_names('sequence', repeated)} on several lines: merged")
     every = [(name, event) for name, events in sequences.items() for event in events]
     reversed_ones = [(name, event) for name, event in every if event.end < event.start]
     if reversed_ones:
@@ -246,12 +248,12 @@ def _differences(truth: EventFile, file: EventFile) -> list[str]:
     missing = [name for name in truth.sequences if name not in file.sequences]
     if missing:
         notes.append(f"{_names('sequence', missing)} missing: every gesture there counts as not found")
-    counted = Counter(str(e.label) for name in truth.sequences for e in file.sequences.get(name, []))
-    strange = sorted(set(counted) - truth.labels)
+    seen = Counter(str(e.label) for name in truth.sequences for e in file.sequences.get(name, []))
+    strange = sorted(set(seen) - truth.labels)
     if strange:
         notes.append(
-            f"{_names('label', strange)} not in the truth ({sum(counted[s] for s in strange)} events): "
-            "counted in the edit error and F1, in no class"
+            f"{_names('label', strange)} not in the ground truth ({counted(sum(seen[s] for s in strange), 'event')}): "
+            "counted in the edit error and F1 only"
         )
     return notes
 

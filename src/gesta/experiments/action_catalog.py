@@ -142,7 +142,7 @@ ACTION_TABLES: dict[str, ActionTable] = {
         ),
     ),
     "iqbal/table-5.2": ActionTable(
-        "the same, and a network fine-tuned on single frames",
+        "frame features as in table 5.1, and a network fine-tuned on single frames",
         f"{_THESIS}, table 5.2",
         "ucf101",
         (
@@ -202,7 +202,7 @@ ACTION_TABLES: dict[str, ActionTable] = {
         ),
     ),
     "iqbal/table-5.7": ActionTable(
-        "frames of context",
+        "number of context frames",
         f"{_THESIS}, table 5.7",
         "ucf101",
         (
@@ -213,7 +213,7 @@ ACTION_TABLES: dict[str, ActionTable] = {
         ),
     ),
     "iqbal/table-5.8": ActionTable(
-        "the three splits",
+        "the three splits of UCF-101",
         f"{_THESIS}, table 5.8",
         "ucf101",
         (
@@ -225,7 +225,7 @@ ACTION_TABLES: dict[str, ActionTable] = {
     ),
     "iqbal/table-5.9": ActionTable(
         "appearance, motion and both, with published results",
-        f"{_THESIS}, table 5.9; the last three lines are its named next step",
+        f"{_THESIS}, table 5.9; the last three rows are the next step it names",
         "ucf101",
         (
             *_published("improved dense trajectories", ("fused", 0.141)),
@@ -250,7 +250,7 @@ ACTION_TABLES: dict[str, ActionTable] = {
         ),
     ),
     "sprint/isogd": ActionTable(
-        "LSTMs on 20 frame features a video",
+        "LSTMs on 20 frame features per video",
         f"{_SPRINT}, IsoGD",
         "isogd",
         (
@@ -279,7 +279,7 @@ ACTION_TABLES: dict[str, ActionTable] = {
         figure=True,
     ),
     "sprint/transfer": ActionTable(
-        "from IsoGD to LedaSila, the last layer replaced",
+        "transfer from IsoGD to LedaSila, with a new last layer",
         f"{_SPRINT}, transfer",
         "ledasila",
         (

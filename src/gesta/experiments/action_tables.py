@@ -160,7 +160,9 @@ def _given(data: Path, wanted: Sequence[str]) -> dict[str, Path]:
         return {wanted[0]: data}
     folders = {layout: data / layout for layout in wanted}
     if not all(folder.is_dir() for folder in folders.values()):
-        raise GestaError(f"{data}: the table needs the folders {', '.join(wanted)} in it; give them.", usage=True)
+        raise GestaError(
+            f"{data}: the table needs the folders {', '.join(wanted)} in it. Give a folder that has them.", usage=True
+        )
     return folders
 
 

@@ -175,7 +175,7 @@ def stored(data: Path, out: Path, layout: str | None = None) -> Path:
         csv.writer(text, lineterminator="\n").writerows([("label", "caption"), *rows])
         said = text.getvalue().encode()
     else:
-        raise GestaError(f"{data}: has no {CAPTIONS}. Write one beside the data, with the columns path,caption.")
+        raise GestaError(f"{data}: has no {CAPTIONS}. Write one next to the data, with the columns path,caption.")
     encode_all(listing, out, *skeleton_encoder())
     write_whole(out / CAPTIONS, said)
     return out

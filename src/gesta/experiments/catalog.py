@@ -105,7 +105,7 @@ _CHAPTER_4 = "Mullick 2018, chapter 4"
 
 TABLES: dict[str, Table] = {
     "mullick/table-3.1": Table(
-        "3D-CNN by input",
+        "3D-CNN on different inputs",
         f"{_MULLICK}, table 3.1",
         (
             Row("only hand", 87.33, "mullick/cnn3d", ("input.streams=[hand]",), cost=1.0),
@@ -115,7 +115,7 @@ TABLES: dict[str, Table] = {
     ),
     "mullick/table-3.2": Table("networks", f"{_MULLICK}, table 3.2", (LSTM, CNN3D, CNN3D_LSTM, PRETRAINED)),
     "mullick/table-3.3": Table(
-        "with published results on the same data set",
+        "comparison with published results on the same data set",
         f"{_MULLICK}, table 3.3",
         (
             Row("Wu et al.", 87.9),
@@ -172,7 +172,7 @@ TABLES: dict[str, Table] = {
         ),
     ),
     "mullick/table-4.3": Table(
-        "pruning after Adam with an L2 term",
+        "pruning after Adam with an L2 penalty",
         f"{_CHAPTER_4}, table 4.3",
         (
             *_pruned(ORIGINAL, 93.18, 92.3, "3.94 M (-78.56 %)"),

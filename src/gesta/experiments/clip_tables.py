@@ -47,7 +47,7 @@ class ClipTable(Experiment):
     """`data` of its plans: Parts; ChaLearn 2014 is split by the document's protocol, other data by person."""
 
     scales = SCALES
-    brief = ("line", "reported, %", "measured, %", "minutes a training")
+    brief = ("line", "reported, %", "measured, %", "minutes per training run")
 
     def estimate(self, wanted: Wanted) -> str:
         scale = self.scale_of(wanted)
@@ -135,7 +135,7 @@ class ClipTable(Experiment):
     def headings_of(self, document: Mapping[str, Any]) -> Sequence[str]:
         compact = any(row.get("bytes") is not None for row in document["rows"])
         own = ("reported size", "weights, MB", "below 2^-20, %") if compact else ("frames shuffled, %",)
-        return ("line", "reported, %", "measured, %", "by seed", *own, "parameters", "minutes a training")
+        return ("line", "reported, %", "measured, %", "by seed", *own, "parameters", "minutes per training run")
 
     def cells(self, row: Mapping[str, Any]) -> list[str]:
         own = [number(row["shuffled"], 1)]

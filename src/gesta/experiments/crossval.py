@@ -180,7 +180,7 @@ def _chosen(
         for inner, rest, held in _folds(task, inside, next(iter(options.values())), by, INNER_GROUPS):
             known = _parts(listing, _all_train(task, rest), held)
             for option, recipe in options.items():
-                title = f"{name}: {option}, inside on {inner}, seed 0"
+                title = f"{name}: {option}, inner fold {inner}, seed 0"
                 jobs.append(job(title, known, recipe, out / "folds", 0, workers.device))
                 places.append((name, option))
     results = run_jobs(jobs, workers=workers.count, progress=workers.progress)

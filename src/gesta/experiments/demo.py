@@ -118,7 +118,7 @@ def _first_look(run: Run) -> dict[str, Any]:
     from gesta.experiments.first_look import first_look
 
     result = first_look(run.out / "first_look")
-    run.told(f"        It names {result['recognized']} of {result['gestures']} gestures; look at {result['picture']}")
+    run.told(f"        It recognizes {result['recognized']} of {result['gestures']} gestures; see {result['picture']}")
     return result
 
 

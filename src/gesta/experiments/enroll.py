@@ -27,7 +27,7 @@ def enroll(
     if out.exists() and out.resolve() == source.path.resolve():
         raise GestaError(f"{out}: is the bundle itself. Choose another --out.", usage=True)
     if (out / io.MANIFEST).exists() and not overwrite:
-        raise GestaError(f"{out}: holds a bundle. Choose another --out, or replace it: --overwrite.", usage=True)
+        raise GestaError(f"{out}: contains a bundle. Choose another --out, or replace it: --overwrite.", usage=True)
     listing = usable(task.read(data, layout))
     network, manifest, skipped = take(source, listing.samples, listing.layout, progress)
     weights = network_bytes(network)

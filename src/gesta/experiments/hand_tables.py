@@ -104,12 +104,12 @@ class HandTable(Experiment):
         for split in ("train", "val", "test"):
             if not parts.of(split):
                 raise GestaError(
-                    f"{self.name}: the data have no frames with joints in the part {split!r}. Give data with some."
+                    f"{self.name}: the data have no frames with joints in the part {split!r}. Give data that have some."
                 )
         people, person = {frame.subject for frame in parts.of("test")}, self.table.person or 0
         if person >= len(people):
             raise GestaError(
-                f"{self.name}: shows person {person + 1} of the test part, and the data tell of {len(people)} there. "
+                f"{self.name}: shows person {person + 1} of the test part, but the data name only {len(people)} there. "
                 "Give data whose test part has more people."
             )
 

@@ -27,6 +27,7 @@ from gesta.schema import GestaError, Listing, Sample
 from gesta.sources.split import assign_splits
 from gesta.tasks.base import Parts, Task, has
 from gesta.tasks.catalog import read_bundle
+from gesta.words import counted
 
 TEST_SHARE = 0.2
 T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
@@ -64,7 +65,9 @@ def learning_curve(curve: Curve, listing: Listing, out: Path, workers: Workers =
     requested, or a training fails.
     """
     if curve.task.quality.unit != "%":
-        raise GestaError(f"learning-curve draws clips of each class, and {curve.task.title} has none.", usage=True)
+        raise GestaError(
+            f"learning-curve draws clips of each class, but {curve.task.title} has no classes.", usage=True
+        )
     samples = listing.samples
     if has(curve.task, "usable"):
         samples = curve.task.usable(listing)  # type: ignore[attr-defined]
@@ -125,17 +128,18 @@ def _check(curve: Curve, pool: Sequence[Sample], test: Sequence[Sample]) -> None
     for sample in pool:
         counts[str(sample.label)] += 1
     if len(counts) < 2:
-        raise GestaError(f"the training part has {len(counts)} classes; two are needed to learn.")
+        raise GestaError("the training part has fewer than two classes. Add labeled clips of other classes.")
     if not test:
         raise GestaError(
-            "the test part has no clip of a class that is trained on, so there is no accuracy to measure. Add clips, "
-            "two recordings of each class or three people where people are known; a given test part needs labels."
+            "the test part has no clip of a trained class, so accuracy cannot be measured. Record at least two clips "
+            "of each class, or three people if people are named; if the data have their own test part, label it."
         )
     fewest = min(counts, key=lambda label: counts[label])
     if max(curve.clips) > counts[fewest]:
         raise GestaError(
             f"--clips {max(curve.clips)}: the class {fewest!r} has {counts[fewest]} clips outside the test part. "
-            "Give at most that many, or leave rare classes out: --format +allxN reads those with at least N clips.",
+            "Give at most that many, or leave out rare classes: --format +allxN reads only those with at least N "
+            "clips.",
             usage=True,
         )
 
@@ -197,7 +201,7 @@ def markdown(document: dict[str, Any]) -> str:
             seeds = " ".join(f"{a:.3f}" for a in row["by_seed"])
             cells += [f"{row['accuracy']:.3f}", f"{low:.3f} to {high:.3f}", seeds]
         lines.append(cells)
-    foot = f"{document['classes']} classes, {document['test_clips']} test clips, {document['seeds']} seeds."
+    foot = f"{document['classes']} classes, {document['test_clips']} test clips, {counted(document['seeds'], 'seed')}."
     return f"{table(['clips per class', *heads], lines)}\n{foot}\n"
 
 

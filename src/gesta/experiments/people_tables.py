@@ -44,7 +44,7 @@ class PeopleTable(Experiment):
     """`data` of its plans: a Listing."""
 
     scales = dict.fromkeys(("quick", "full"))
-    headings = ("line", "right, by seed", "mean, %", "most often wrong", "chosen inside, by fold", "minutes in all")
+    headings = ("line", "correct, by seed", "mean, %", "most frequent error", "chosen inside, by fold", "total minutes")
 
     def data(self, wanted: Wanted) -> tuple[Listing, str]:
         if wanted.data is None:

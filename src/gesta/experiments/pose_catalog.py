@@ -74,7 +74,7 @@ def _net(number: int, train: float, validation: float, cost: float) -> PoseRow:
 
 POSE_TABLES: dict[str, PoseTable] = {
     "kazakos/table-4.3": PoseTable(
-        "nine networks on depth, mean squared error",
+        "mean squared error of nine networks on depth",
         f"{_CHAPTER_4}, table 4.3",
         (
             _net(1, 0.00366, 0.00447, 0.4),
@@ -115,7 +115,7 @@ POSE_TABLES: dict[str, PoseTable] = {
         ),
     ),
     "kazakos/figure-4.9": PoseTable(
-        "with published methods",
+        "comparison with published methods",
         f"{_CHAPTER_4}, figure 4.9; published predictions on the real NYU test set",
         (
             DEPTH,

@@ -59,7 +59,7 @@ _WITHOUT = ("model.attention=false",)
 
 TEXT_TABLES: dict[str, TextTable] = {
     "tutorial/characters": TextTable(
-        "character language models, nats a character",
+        "character language models, nats per character",
         _PART_V,
         "a text file, such as Shakespeare's",
         "loss",
@@ -67,7 +67,7 @@ TEXT_TABLES: dict[str, TextTable] = {
         4,
     ),
     "tutorial/latex": TextTable(
-        "character language models of LaTeX source, nats a character",
+        "character language models of LaTeX source, nats per character",
         _PART_V,
         "a file of LaTeX source",
         "loss",
@@ -118,7 +118,7 @@ class TextTables(Experiment):
 
     def data(self, wanted: Wanted) -> tuple[Path, str]:
         if wanted.data is None:
-            raise GestaError(f"{self.name} needs a text: --data, {self.table.data}.", usage=True)
+            raise GestaError(f"{self.name} needs text: give --data, {self.table.data}.", usage=True)
         return wanted.data, f"Data: {wanted.data.name}, scale {wanted.scale}."
 
     def plan(self, data: Path, note: str, wanted: Wanted) -> Plan:

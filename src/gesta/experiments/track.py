@@ -84,7 +84,7 @@ def track(
     is the data folder itself, or nothing could be tracked.
     """
     if out.exists() and listing.root.exists() and out.resolve() == listing.root.resolve():
-        raise GestaError(f"{out}: holds the data themselves. Give --out another folder.", usage=True)
+        raise GestaError(f"{out}: is the data folder itself. Choose another --out.", usage=True)
     sha256 = identity(**settings)  # reports missing networks before any work
     recordings, problems = group(listing)
     keys: dict[str, str] = {}
@@ -123,7 +123,7 @@ def group(listing: Listing) -> tuple[list[Recording], list[Problem]]:
     problems = []
     for sample in listing.samples:
         if sample.color is None:
-            reason = "has no color video, and trackers look at color."
+            reason = "has no color video, which trackers need."
             problems.append(Problem(str(sample.files[0]), "no-color", reason))
         else:
             found.setdefault(sample.color, []).append(sample)

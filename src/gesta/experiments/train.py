@@ -145,11 +145,11 @@ def task_of(data: Path, recipe: str | None, layout: str | None, start: Path | No
     else:
         wanted = found if start is None else catalog.of_bundle(start)[0]
     if not wanted.recognizes(data, layout) and wanted.name == found.name:
-        raise GestaError(f"{data}: holds no data for {wanted.title}.", usage=True)
+        raise GestaError(f"{data}: contains no data for {wanted.title}.", usage=True)
     shared = wanted.name != catalog.DEFAULT and wanted.recognizes(data, layout)
     if found.name not in (wanted.name, catalog.DEFAULT) and not shared:
         raise GestaError(
-            f"{data}: holds data for {found.title}, and {recipe or start} is for {wanted.title}. "
+            f"{data}: contains data for {found.title}, but {recipe or start} is for {wanted.title}. "
             f"Use a recipe that fits, e.g. --recipe {found.default_recipe}; `gesta recipes` lists them.",
             usage=True,
         )
@@ -191,8 +191,8 @@ def refuse_finished(out: Path, resume: bool, overwrite: bool) -> None:
     """Raises GestaError (usage) if the folder contains a finished training, unless resuming or overwriting."""
     if (out / "bundle" / io.MANIFEST).exists() and not (resume or overwrite) and is_first_process():
         raise GestaError(
-            f"{out}: holds a finished training. Choose another --out, replace it with --overwrite, or train on with "
-            "--resume.",
+            f"{out}: contains a finished training run. Choose another --out, replace it with --overwrite, or "
+            "continue it with --resume.",
             usage=True,
         )
 

@@ -322,7 +322,7 @@ def train(search: Search, values: dict[str, float], parts: Parts, folder: Path) 
         shutil.rmtree(folder, ignore_errors=True)
     if search.objective[0] not in fitted.metrics:
         raise GestaError(
-            f"recipe {recipe.name}: its training measures nothing on a validation part, so trials cannot be "
+            f"recipe {recipe.name}: its training does not measure a validation part, so trials cannot be "
             "compared. Use data with a validation part, and a recipe that uses it."
         )
     kept = (*search.shown, "epochs", "best_epoch")
@@ -350,7 +350,7 @@ def _written(search: Search, study: Study, out: Path) -> dict[str, Any]:
     ]
     if best is None:
         raise GestaError(
-            f"All {len(trials)} trials diverged. Lower the batch's size or clip the gradient: "
+            f"All {len(trials)} trials diverged. Lower training.learning_rate or clip the gradient: "
             "--set training.gradient_clip=1."
         )
     recipe = changed(search.recipe, [f"{key}={value!r}" for key, value in best.params.items()])

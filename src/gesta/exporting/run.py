@@ -116,7 +116,7 @@ def export_bundle(
     words = worst(made).words
     if not passed and not how.force:
         raise GestaError(
-            f"{bundle.path}: {how.to} {precision} does not agree with PyTorch: {words}. Nothing was written. Take a "
+            f"{bundle.path}: {how.to} {precision} does not agree with PyTorch: {words}. Nothing was written. Use a "
             "higher precision, or write it anyway: --force."
         )
     artifacts = tuple(one.artifact for one in made)
@@ -126,7 +126,7 @@ def export_bundle(
         artifacts = timed(bundle, made, shown, how.seconds, timed_with or bundle.path)
     manifest = bundle.manifest.with_artifacts(artifacts)
     if not passed:
-        forced = f"exported to {how.to} {precision} by force: {words}"
+        forced = f"exported to {how.to} {precision} with --force, despite: {words}"
         manifest = manifest.model_copy(update={"notes": (*manifest.notes, forced)})
     written = io.write(out, manifest, files)
     return Report(written, artifacts, passed, weight_bytes(bundle))
@@ -256,10 +256,10 @@ def check_out(bundle: Bundle[Any], out: Path, overwrite: bool = False) -> None:
     if not (out / io.MANIFEST).exists():
         return
     if catalog.read_bundle(out).find("weights", "torch") is not None:
-        raise GestaError(f"{out}: holds a trained bundle, whose weights would be lost. Choose another folder.")
+        raise GestaError(f"{out}: contains a trained bundle, whose weights would be lost. Choose another folder.")
     if not overwrite:
         raise GestaError(
-            f"{out}: holds an exported bundle. Choose another --out, or replace it: --overwrite.", usage=True
+            f"{out}: contains an exported bundle. Choose another --out, or replace it: --overwrite.", usage=True
         )
 
 
@@ -312,7 +312,7 @@ def _with_measured(artifact: Artifact, known: dict[str, Any]) -> Artifact:
 def _needed(calibration: Examples | None, unit: str) -> Examples:
     if calibration is None or not calibration.inputs:
         raise GestaError(
-            f"int8 needs real training {unit} to calibrate on and got none. Give the data the model was trained on: "
+            f"int8 needs training {unit} for calibration, but there are none. Give the data the model was trained on: "
             "--data DATA.",
             usage=True,
         )

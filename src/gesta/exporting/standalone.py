@@ -41,8 +41,8 @@ def add_standalone(task: Task, bundle: Bundle[Any], say: Say = lambda _text: Non
             (bundle.path / name).unlink()
         reason = (done.stdout or done.stderr).strip().splitlines()
         raise GestaError(
-            f"{bundle.path}: model.onnx gives other answers than gesta ({reason[-1] if reason else 'no word'}). "
-            "It was left out; the exported networks are there. Report it with the recipe."
+            f"{bundle.path}: model.onnx does not agree with gesta ({reason[-1] if reason else 'no reason given'}). "
+            "It was not kept; the exported networks were. Please report this with the recipe."
         )
     sizes = {name: len(content) for name, content in files.items()}
     return {"files": sizes, "takes": takes, "check": done.stdout.strip()}

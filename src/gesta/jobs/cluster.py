@@ -157,7 +157,9 @@ class Cluster:
                 raise _Lost
             if not told and not self._count_workers():
                 told = True
-                self._say(f"{self.name} has no worker now, or paused ones, which lack memory; waiting for one.")
+                self._say(
+                    f"{self.name} has no worker that takes jobs (workers short of memory are paused); waiting for one."
+                )
 
     def _connect(self, timeout_s: float) -> None:
         from distributed import Client
@@ -178,7 +180,9 @@ class Cluster:
         with suppress(Exception):
             self._client.close(timeout=2)
         if self._own is not None:
-            raise GestaError(f"the scheduler of {self.name} has ended. What is finished is kept; start again to go on.")
+            raise GestaError(
+                f"the scheduler of {self.name} has ended. Finished work is kept; run the command again to continue."
+            )
         self._say(f"The scheduler at {self.name} is gone; waiting up to {RETURN_S:.0f} s for it to come back.")
         until = time.monotonic() + RETURN_S
         while True:
@@ -187,12 +191,12 @@ class Cluster:
             except GestaError:
                 if time.monotonic() > until:
                     raise GestaError(
-                        f"the scheduler at {self.name} is gone and did not come back. What is finished is kept; start "
-                        "it, and the command again to go on."
+                        f"the scheduler at {self.name} is gone and did not come back. Finished work is kept; start it "
+                        "and run the command again to continue."
                     ) from None
                 time.sleep(1.0)
             else:
-                self._say(f"The scheduler at {self.name} is back; going on.")
+                self._say(f"The scheduler at {self.name} is back; continuing.")
                 return
 
 
@@ -256,7 +260,7 @@ def _outcome(future: Any) -> Outcome | None:
         raise _Lost from error
     except KilledWorker as error:
         return Outcome(
-            why=f"{_deaths(error)} workers died while they were at it, perhaps for lack of memory.", kind="KilledWorker"
+            why=f"{_deaths(error)} workers died while running it, perhaps for lack of memory.", kind="KilledWorker"
         )
     except ModuleNotFoundError as error:
         return Outcome(why=f"the workers lack {error.name}. Install the same gesta there: {install('cluster')}")

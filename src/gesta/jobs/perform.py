@@ -113,7 +113,9 @@ def _entered(at: Site) -> Iterator[None]:
     here, before = Path.cwd(), {n: v for n, v in os.environ.items() if n.startswith("GESTA_")}
     own = version(DISTRIBUTION)
     if own != at.version:
-        raise GestaError(f"the worker on {socket.gethostname()} has gesta {own}, the command {at.version}. Update one.")
+        raise GestaError(
+            f"the worker on {socket.gethostname()} has gesta {own}, but the command {at.version}. Update one."
+        )
     try:
         os.chdir(at.folder)
     except OSError as error:
@@ -144,8 +146,8 @@ def _wait_for(path: Path) -> None:
 
 def _not_shared(folder: Path) -> str:
     return (
-        f"{folder}: the worker on {socket.gethostname()} does not see this folder of the command's. Workers need data, "
-        "results and the cache (GESTA_CACHE) on a share that has the same path everywhere."
+        f"{folder}: the worker on {socket.gethostname()} does not see this folder. Data, results and the "
+        "cache (GESTA_CACHE) must be in a shared folder with the same path on all computers."
     )
 
 

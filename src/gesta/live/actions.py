@@ -48,7 +48,9 @@ def parsed(given: Sequence[str], labels: Sequence[str]) -> Actions:
         except ValueError as error:
             raise GestaError(f"--do {text!r}: {error}. Quote the command's words.", usage=True) from error
         if not sign or not words:
-            raise GestaError(f"--do is {text!r}; expected 'label=command words', as 'wave=playerctl next'.", usage=True)
+            raise GestaError(
+                f"--do is {text!r}; expected 'label=command words', such as 'wave=playerctl next'.", usage=True
+            )
         if label not in labels:
             known = ", ".join(labels)
             raise GestaError(f"--do {text!r}: the model knows {known}.{did_you_mean(label, labels)}", usage=True)

@@ -55,7 +55,9 @@ class Take:
         if self.brightness < DIM:
             found.append(f"the picture is dim (gray level {self.brightness:.0f} of 255): switch on a light")
         if self.fps < SLOW_FPS:
-            found.append(f"only {self.fps:.1f} frames/s came: more light, or a smaller picture, makes cameras quicker")
+            found.append(
+                f"the camera gave only {self.fps:.1f} frames/s: more light or a smaller picture makes it faster"
+            )
         return found
 
 
@@ -112,7 +114,10 @@ def take(
         tell("go")
         found = _film(source, made, seconds)
         if len(found) < FEWEST_FRAMES:
-            raise GestaError(f"{path}: only {len(found)} frames came. Does another program use the camera?")
+            raise GestaError(
+                f"{path}: the camera gave only {len(found)} of at least {FEWEST_FRAMES} frames. Does another program "
+                "use it?"
+            )
         made.replace(path)
     except OSError as error:
         raise GestaError(f"{path}: cannot be written ({error}). Is the disk full?") from error

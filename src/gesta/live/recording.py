@@ -56,7 +56,7 @@ class Recorded:
         index = self._folder / INDEX_FILE
         rows = [cells for _, cells in read_table(index)] if index.is_file() else [list(COLUMNS)]
         if tuple(rows[0]) != COLUMNS:
-            raise GestaError(f"{index}: has other columns than {','.join(COLUMNS)}. Choose another --record folder.")
+            raise GestaError(f"{index}: does not have the columns {','.join(COLUMNS)}. Choose another --record folder.")
         times = (max(time_s - self._first_s, 0.0) for time_s in (event.start_s, event.end_s))
         text = io.StringIO()
         rows.append([self.path.name, event.label, *(f"{time_s:.3f}" for time_s in times)])

@@ -55,7 +55,11 @@ class Video:
         self._capture = cv2.VideoCapture(int(self.where) if self.where.isdecimal() else self.where)
         if not self._capture.isOpened():
             kind = "camera" if self.where.isdecimal() else "video"
-            what = "Is it plugged in, allowed, and not used by others?" if self.lasting else "Copy or encode it again."
+            what = (
+                "Is it plugged in, allowed, and not used by another program?"
+                if self.lasting
+                else "Copy or encode it again."
+            )
             raise GestaError(f"{self.where}: no {kind} can be opened there. {what}")
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         if self._started is None or self.is_file:

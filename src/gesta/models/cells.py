@@ -188,7 +188,7 @@ def from_library(network: nn.RNNBase) -> Stack:
     """
     kind = type(network)
     if kind not in _CELLS or network.bidirectional or network.proj_size or network.mode == "RNN_RELU":
-        raise ValueError(f"cells exist for RNN (tanh), LSTM and GRU of one direction, not for {network}")
+        raise ValueError(f"cells exist for unidirectional RNN (tanh), LSTM and GRU, not for {network}")
     cells = []
     for layer in range(network.num_layers):
         inputs = network.input_size if layer == 0 else network.hidden_size

@@ -63,7 +63,7 @@ class FeatureClassifier(nn.Module):
     ) -> None:
         super().__init__()
         if layers not in (1, 2) or dense not in (1, 2):
-            raise ValueError(f"there are 1 or 2 recurrent and linear layers, not {layers} and {dense}")
+            raise ValueError(f"expected 1 or 2 recurrent and linear layers, not {layers} and {dense}")
         self.norm = Standardized(features) if normalise else None
         self.dropout = nn.Dropout(dropout)
         self.recurrent = None

@@ -42,11 +42,11 @@ def made(
         raise ValueError(outside.told(error)) from error
     if not isinstance(network, kind):
         expected = "torch.nn.Module" if kind is nn.Module else f"{kind.__module__}.{kind.__name__}"
-        raise ValueError(f"it gives {type(network).__name__}, not a {expected}")
+        raise ValueError(f"it returns {type(network).__name__}, not a {expected}")
     strange = [key for key in ("chunk", "step") if hasattr(network, key)]
     if strange and not isinstance(network, RecurrentNet):
         raise ValueError(
-            f"it has an attribute {strange[0]!r}, which networks by chunks (gesta.models.recurrent.RecurrentNet) have; "
-            "name it otherwise"
+            f"it has an attribute {strange[0]!r}, which only networks on chunks (gesta.models.recurrent.RecurrentNet) "
+            "may have; rename it"
         )
     return network

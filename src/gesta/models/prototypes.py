@@ -48,7 +48,7 @@ def _last_layer(network: nn.Module) -> tuple[nn.Module, str]:
         return network, "classifier"
     head = getattr(getattr(network, "network", None), "head", None)
     if head is None or not hasattr(head, "linear"):
-        raise ValueError("model.head=prototypes is for lstm, cnn3d_lstm and networks on skeletons")
+        raise ValueError("model.head=prototypes works for lstm, cnn3d_lstm and networks on skeletons only")
     return head, "linear"
 
 

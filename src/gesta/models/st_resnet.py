@@ -154,13 +154,13 @@ class StResNet(nn.Module):
             if names.index(c.source) >= names.index(c.target):
                 behind = _numbered(names[names.index(c.source) + 1 :], layer_names(network)) or "none"
                 raise ValueError(
-                    f"a connection leads forward: {c.source} does not lie before {c.target}. Behind it are {behind}"
+                    f"a connection must lead forward, but {c.source} is not before {c.target}. After it are {behind}"
                 )
             if c.delay < 1:
-                raise ValueError(f"a connection brings an earlier frame: delay is {c.delay}, expected 1 or more")
+                raise ValueError(f"a connection must bring an earlier frame: delay is {c.delay}, expected 1 or more")
         self.context = context(names, self.connections)
         if window < self.context:
-            raise ValueError(f"the context is {self.context} frames, so a clip needs as many, not {window}")
+            raise ValueError(f"the context is {self.context} frames, so a clip needs at least as many, not {window}")
         sizes = _sizes(network)
         self.adapters = nn.ModuleList(_adapter(c, sizes) for c in self.connections)
 
@@ -298,7 +298,7 @@ def _adapter(connection: Connection, sizes: dict[str, tuple[int, int]]) -> Adapt
         fitting = ", ".join(name for name in behind if sizes[name] == (before, side)) or "none"
         raise ValueError(
             f"identity needs equal shapes: {connection.source} has {before} maps and {connection.target} {now}, "
-            f"the size is {side} to {target_side}. Use linear or nonlinear; of its shape are behind it: {fitting}"
+            f"the size is {side} to {target_side}. Use linear or nonlinear; later positions of its shape: {fitting}"
         )
     return Adapter(connection.kind, before, now, side // target_side)
 

@@ -48,7 +48,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not isinstance(tensors, Mapping) or not all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in tensors.items()
     ):
-        raise WeightsError(f"{path}: holds other things than named tensors. Expected a state dict, not a checkpoint.")
+        raise WeightsError(f"{path}: contains more than named tensors. Expected a state dict, not a checkpoint.")
     return dict(tensors)
 
 
@@ -59,14 +59,14 @@ def _reason(path: Path, error: Exception) -> str:
     with path.open("rb") as stream:
         start = stream.read(200)
     if start.startswith(b"version https://git-lfs"):
-        return "it is a pointer of Git LFS, not the file itself: git lfs pull fetches it"
+        return "it is a Git LFS pointer, not the file itself: git lfs pull fetches it"
     if start.lstrip()[:1] == b"<":
         return "it is a web page: download the file itself"
     if start and start.isascii() and start.decode().replace("\n", " ").replace("\r", " ").isprintable():
         return f"it is text: {start.decode().splitlines()[0][:60]!r}"
     if isinstance(error, safetensors.SafetensorError):
         return str(error)
-    return "it is not a PyTorch file of tensors, is damaged, or holds more than tensors"
+    return "it is not a PyTorch file of tensors, is damaged, or contains more than tensors"
 
 
 def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -90,7 +90,7 @@ def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], source: str)
         lines = "\n  ".join(faults)
         raise WeightsError(
             f"{source}: does not fit the network ({len(faults)} tensors):\n  {lines}\n"
-            "Give the file of this very network, or name the network that the file belongs to."
+            "Give the file for this network, or name the network that the file belongs to."
         )
     network.load_state_dict(given, strict=False)
 

@@ -69,7 +69,7 @@ def load(name_or_path: str | Path, schema: type[R], sets: Sequence[str] = ()) ->
     if kind_of(document) != schema.task:
         fitting = [name for name in names() if kind_of(_parse(_ROOT / f"{name}.yaml")) == schema.task]
         raise RecipeError(
-            f"{name_or_path} is a recipe for {kind_of(document)}, and one for {schema.task} was expected"
+            f"{name_or_path} is a recipe for {kind_of(document)}, but one for {schema.task} was expected"
             f"{': ' * bool(fitting)}{', '.join(fitting)}."
         )
     recipe = _loaded(schema, path.name, document, sets)
@@ -156,7 +156,7 @@ def _apply(document: dict[str, Any], change: str, schema: type[BaseModel]) -> No
         _check_key(".".join([*parents[:depth], part]), schema)
         place = place.setdefault(part, {})
         if not isinstance(place, dict):
-            raise RecipeError(f"--set {change}: {part} holds a value, not further keys.")
+            raise RecipeError(f"--set {change}: {part} is a value and has no keys below it.")
     _check_key(".".join([*parents, last]), schema)
     try:
         place[last] = yaml.safe_load(value)

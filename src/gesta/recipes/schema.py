@@ -68,7 +68,7 @@ class NetworkSettings(Strict):
     """The network: `name` is one of ours (a Literal followed by OR_OUTSIDE) or one from another package."""
 
     name: str
-    options: dict[str, JsonValue] | None = Field(None, description="what a network of another package is made with")
+    options: dict[str, JsonValue] | None = Field(None, description="arguments for a network of another package")
 
     @property
     def is_outside(self) -> bool:
@@ -103,8 +103,10 @@ class Recipe(Strict):
 
     name: str
     title: str = Field(description="one line: what it is for")
-    cost: str = Field("", exclude=True, description="the machine and the time that a training takes")
-    reproduces: str = Field("", exclude=True, description="what it only reproduces; `gesta recipes --all` lists it")
+    cost: str = Field("", exclude=True, description="machine and duration of a training run")
+    reproduces: str = Field(
+        "", exclude=True, description="what it reproduces, if that is its only purpose; `gesta recipes --all` lists it"
+    )
 
     @classmethod
     def expanded(cls, sets: Sequence[str]) -> list[str]:
@@ -131,23 +133,26 @@ class TrainingSettings(Strict):
     least_updates: int | None = Field(
         None,
         ge=1,
-        description="clips: more epochs if they give fewer updates than this; null with training.epochs set by hand",
+        description="clips: more epochs if there would be fewer updates than this; null if training.epochs is set by "
+        "hand",
     )
     batch: Annotated[int, Field(ge=1)] | Auto = 32
     optimizer: Literal["sgd", "adam", "adamw", "rprop"] = "sgd"
     learning_rate: float = Field(0.005, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
-    weight_decay: float = Field(1e-6, ge=0, description="an L2 term in the gradient for sgd and adam")
+    weight_decay: float = Field(1e-6, ge=0, description="an L2 penalty in the gradient for sgd and adam")
     schedule: Literal["constant", "one_cycle"] = "constant"
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     gradient_clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
     loss_over: Literal["last", "second_half", "sequences"] = Field(
-        "last", description="chunks whose loss counts; sequences: each of a st_resnet's is an example"
+        "last", description="chunks whose loss counts; sequences: each sequence of a st_resnet is an example"
     )
     patience: int | None = Field(
         None, ge=1, description="stop after this many epochs without a better validation result"
     )
-    validation: bool = Field(True, description="false: validation clips are trained on, too, and the last epoch stays")
+    validation: bool = Field(
+        True, description="false: validation clips are trained on, too, and the last epoch is kept"
+    )
     pretrain_epochs: int = Field(0, ge=0, description="encoder alone on single chunks first (3D-CNN + LSTM)")
     freeze_encoder: bool = Field(False, description="after pre-training, train the LSTM only")
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] | Auto = "32-true"
@@ -159,13 +164,13 @@ class TrainingSettings(Strict):
         description="with --from: layers to keep fixed: all (but the last), first, or names with commas; null: none",
     )
     rates: dict[str, Annotated[float, Field(gt=0)]] | None = Field(
-        None, description="layer -> factor of the learning rate, as in {encoder: 0.1}; 1 where none is given"
+        None, description="layer -> factor of the learning rate, as in {encoder: 0.1}; 1 for layers not listed"
     )
 
     @model_validator(mode="after")
     def _rprop_has_steps_of_its_own(self) -> TrainingSettings:
         if self.optimizer == "rprop" and self.schedule != "constant":
-            raise ValueError("rprop finds its own steps, so the schedule is constant")
+            raise ValueError("rprop finds its own steps, so the schedule must be constant")
         return self
 
     @model_serializer(mode="wrap")

@@ -35,7 +35,9 @@ def read(root: Path) -> Listing:
     """
     lists = _lists(root)
     if not lists:
-        raise GestaError(f"{root}: holds no train_labels.csv, val_labels.csv or test_labels.csv. Copy AUTSL's lists.")
+        raise GestaError(
+            f"{root}: contains no train_labels.csv, val_labels.csv or test_labels.csv. Copy AUTSL's lists."
+        )
     signs = _signs(root)
     samples: dict[str, Sample] = {}
     problems: list[Problem] = []
@@ -50,7 +52,7 @@ def read(root: Path) -> Listing:
             name = f"{split}/{cells[0]}"
             video = _video(root, path, split, cells[0])
             if name in samples:
-                reason = f"{cells[0]} is named already."
+                reason = f"{cells[0]} is already listed."
                 problems.append(Problem(f"{path}:{line}", "row-twice", reason, "The line is skipped; correct it."))
             elif video is None:
                 missing.append(name)

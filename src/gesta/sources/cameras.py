@@ -55,7 +55,7 @@ def read_camera(path: Path, size: tuple[int, int] | None = None) -> tuple[Camera
 
 def _depth_unit(value: Any, path: Path) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 100:
-        raise GestaError(f"{path}: depth_unit_mm is {value!r}, expected how many mm one step of depth is, such as 1.")
+        raise GestaError(f"{path}: depth_unit_mm is {value!r}, expected the mm per step of depth, such as 1.")
     return float(value)
 
 

@@ -67,7 +67,9 @@ READERS: dict[str, Reader] = {
         "<label>/<video>.mp4, .avi, ...; or <label>/<skeleton>.npy, ...",
     ),
     "videos": Reader(
-        videos.matches, videos.read, "one video, or a folder of videos (no labels); a folder of images is one"
+        videos.matches,
+        videos.read,
+        "one video, or a folder of videos (no labels); a folder of images counts as one video",
     ),
 }
 """Layouts by name, in detection order."""
@@ -96,10 +98,11 @@ def detect(root: Path | str) -> str:
         if reader.matches(root):
             return name
     if root.suffix.lower() in ARCHIVE_SUFFIXES:
-        raise GestaError(f"{root}: is not a readable zip of a recording. If it holds videos, unpack it.")
+        raise GestaError(f"{root}: is not a readable zip of a recording. If it contains videos, unpack it.")
     layouts = "".join(f"\n  {name}: {reader.looks_like}" for name, reader in READERS.items())
     raise GestaError(
-        f"{root}: no known layout. A data folder holds one of:{layouts}\nName it with --format if it is there."
+        f"{root}: has no known layout. A data folder contains one of:{layouts}\nIf it has one of these, name it with "
+        "--format."
     )
 
 
@@ -149,10 +152,10 @@ def _outside(name: str) -> Reader | None:
     def read(root: Path) -> Listing:
         listing = _called(f"{name}.read", module.read, root)
         if not isinstance(listing, Listing) or not all(isinstance(s, Sample) for s in listing.samples):
-            raise GestaError(f"{name}.read({root}) gives no gesta.schema.Listing of Samples.")
+            raise GestaError(f"{name}.read({root}) does not return a gesta.schema.Listing of Samples.")
         twice = [id for id, count in Counter(s.id for s in listing.samples).items() if count > 1]
         if twice:
-            raise GestaError(f"{name}.read({root}) gives {len(twice)} ids more than once, the first: {twice[0]!r}.")
+            raise GestaError(f"{name}.read({root}) returns {len(twice)} ids more than once, the first: {twice[0]!r}.")
         return replace(listing, samples=tuple(listing.samples), problems=tuple(listing.problems))
 
     return Reader(lambda root: detects is not None and bool(_called(f"{name}.detect", detects, root)), read, name)
@@ -171,8 +174,8 @@ def _unknown(layout: str) -> GestaError:
     known = [*READERS, *(f"{name}+{way}" for name, ways in WAYS.items() for way in ways)]
     meant = did_you_mean(layout, (name for name in known if name != layout))
     return GestaError(
-        f"unknown format {layout!r}; choose from {', '.join(known)}, and behind any of them the most frequent classes, "
-        f"as +21x18 or +allx18: 21 or all, with at least 18 videos each.{meant}",
+        f"unknown format {layout!r}; choose from {', '.join(known)}, and append +21x18 or +allx18 to any of "
+        f"them for the 21 most frequent classes, or all, with at least 18 videos each.{meant}",
         usage=True,
     )
 

@@ -21,6 +21,7 @@ from gesta.schema import CHALEARN_GESTURES, GestaError, Listing, Problem, Resour
 from gesta.sources.files import decode_text, is_hidden, split_name, walk
 from gesta.sources.tables import read_table, table
 from gesta.untrusted import MAX_TEXT_BYTES, open_zip
+from gesta.words import counted
 
 LAYOUT = "chalearn2014"
 SUBJECTS_FILE = "gesta_subjects.csv"
@@ -262,7 +263,7 @@ def _read_subjects(folder: Path, recordings: set[str], problems: list[Problem]) 
         subjects[cells[0]] = cells[1]
     missing = sorted(recordings - set(subjects))
     if missing and len(recordings) > 1:
-        reason = f"has no person for {len(missing)} recordings, the first of them {missing[0]}."
+        reason = f"has no person for {counted(len(missing), 'recording')}, e.g. {missing[0]}."
         problems.append(Problem(str(path), "subject-missing", reason, "Add a row recording,subject for each."))
     return subjects
 
@@ -324,7 +325,7 @@ def _read_spans(
 ) -> list[tuple[str, int, int]] | None:
     """Returns the labeled spans, or None if the recording has no labels."""
     file = recording.parts.get("labels")
-    whole = "It is taken as one recording without label."
+    whole = "It is used as one recording without a label."
     if file is None:
         if not quiet:
             problems.append(Problem(where, "no-labels", f"has no {recording.name}{PARTS['labels']}.", whole))
@@ -338,6 +339,6 @@ def _read_spans(
     for kind, reason in refused:
         problems.append(Problem(str(file), kind, f"{reason}; the row is skipped.", "Correct the row."))
     if not spans and not refused:
-        problems.append(Problem(str(file), "no-labels", "holds no rows.", whole))
+        problems.append(Problem(str(file), "no-labels", "contains no rows.", whole))
         return None
     return spans

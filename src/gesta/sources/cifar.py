@@ -86,7 +86,7 @@ def read(root: Path | str, name: str) -> tuple[Images, Images]:
     missing = [file for file in (*layout.train, layout.test, layout.meta) if not (folder / file).is_file()]
     if missing:
         raise GestaError(
-            f"{folder}: {', '.join(missing)} missing, so this is no {name} in python batches. "
+            f"{folder}: {', '.join(missing)} missing, so this is not {name} in Python batches. "
             f"Give the folder {layout.folder} with all its files, or make one: gesta data make {name} OUT."
         )
     classes = _names(folder / layout.meta, layout)
@@ -112,9 +112,7 @@ def _names(path: Path, layout: Layout) -> tuple[str, ...]:
         or len(found) != layout.classes
         or not all(isinstance(n, bytes | str) for n in found)
     ):
-        raise GestaError(
-            f"{path}: {layout.names} should be {layout.classes} names of classes. Get the original file again."
-        )
+        raise GestaError(f"{path}: {layout.names} should be {layout.classes} class names. Get the original file again.")
     return tuple(name.decode("latin1") if isinstance(name, bytes) else name for name in found)
 
 
@@ -159,11 +157,13 @@ def _load(path: Path) -> dict[Any, Any]:
         raise
     except Exception as error:  # a damaged pickle can fail in any way
         raise GestaError(
-            f"{path}: is truncated or no pickle of CIFAR ({type(error).__name__}: {error}). "
+            f"{path}: is truncated or not a pickle of CIFAR ({type(error).__name__}: {error}). "
             "Get the original file again."
         ) from error
     if not isinstance(found, dict):
-        raise GestaError(f"{path}: holds a {type(found).__name__}, expected a dictionary. Get the original file again.")
+        raise GestaError(
+            f"{path}: contains a {type(found).__name__}, expected a dictionary. Get the original file again."
+        )
     return found
 
 
@@ -226,7 +226,7 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ALLOWED:
             raise GestaError(
-                f"{self._path}: asks for {module}.{name}, which no file of CIFAR needs and which may run anything. "
+                f"{self._path}: asks for {module}.{name}, which no file of CIFAR needs and which could run any code. "
                 "It was not opened further; get the original file from its authors."
             )
         return ALLOWED[module, name]

@@ -112,7 +112,7 @@ def _unlabeled(root: Path, samples: tuple[Sample, ...], roles: Roles) -> Iterato
     beside = tables_beside(root)
     for folder, count in places.items():
         what = "part of the set" if roles.levels[0] == "split" and len(folder.parts) == 1 else "level above the classes"
-        reason = f"{counted(count, 'video')} directly in it, a {what}, without a label."
+        reason = f"has {counted(count, 'video')} directly in it, but is a {what}, so they have no label."
         hint = beside or "Move them into the folders of their classes, or write an index.csv with columns path,label."
         yield Problem(str(root / folder), "no-labels", reason, hint)
 

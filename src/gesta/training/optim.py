@@ -19,7 +19,7 @@ OPTIMIZERS: dict[str, Callable[[Parameters, Settings], optim.Optimizer]] = {
     "adamw": lambda p, t: optim.AdamW(p, lr=t.learning_rate, weight_decay=t.weight_decay),
     "rprop": lambda p, t: Rprop(p, lr=t.learning_rate),
 }
-"""Weight decay is an L2 term in the gradient for sgd and adam, decoupled for adamw, and not used for rprop."""
+"""Weight decay is an L2 penalty in the gradient for sgd and adam, decoupled for adamw, and not used for rprop."""
 
 
 def optimizer_for(parameters: Parameters, settings: Settings) -> optim.Optimizer:

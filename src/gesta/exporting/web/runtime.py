@@ -44,14 +44,14 @@ class Package:
         missing = [name for name, _ in self.files.values() if not (self.folder / name).is_file()]
         if missing:
             raise GestaError(
-                f"{self.folder}: lacks {', '.join(missing)}. A page needs them; get them once: "
+                f"{self.folder}: lacks {', '.join(missing)}, which a page needs. Get them once: "
                 f"gesta fetch {self.command} (or --from the .tgz of {self.pinned})."
             )
         found = {name: (self.folder / name).read_bytes() for name, _ in self.files.values()}
         for name, sha256 in self.files.values():
             if hashlib.sha256(found[name]).hexdigest() != sha256:
                 file = self.folder / name
-                raise GestaError(f"{file}: is not that of {self.pinned}. Get it again: gesta fetch {self.command}.")
+                raise GestaError(f"{file}: is not the one of {self.pinned}. Get it again: gesta fetch {self.command}.")
         return found
 
     def fetch(self, source: Path | None = None, told: Callable[[str], None] = lambda _: None) -> list[Path]:
@@ -82,15 +82,15 @@ class Package:
             reason = next((line for line in lines if " code " not in line), "npm failed")
         raise GestaError(
             f"The package {self.pinned} could not be downloaded ({reason}). On a computer with npm and a network: npm "
-            f"pack {self.pinned}. Copy the .tgz here, then: gesta fetch {self.command} --from FILE.tgz. It is put into "
-            f"{self.folder}."
+            f"pack {self.pinned}. Copy the .tgz here, then: gesta fetch {self.command} --from FILE.tgz. It is stored "
+            f"in {self.folder}."
         )
 
     def _store(self, source: Path) -> list[Path]:
         found = dict(self._members(source))
         for name, (_, sha256) in self.files.items():
             if hashlib.sha256(found.get(name, b"")).hexdigest() != sha256:
-                what = "another file than the published one" if name in found else "missing"
+                what = "not the published file" if name in found else "missing"
                 raise GestaError(
                     f"{source}: {name} is {what}. Expected the .tgz of {self.pinned}, or a folder of its files."
                 )
@@ -98,7 +98,7 @@ class Package:
             return [write_whole(self.folder / name, found[member]) for member, (name, _) in self.files.items()]
         except OSError as error:
             raise GestaError(
-                f"{self.folder}: cannot be written ({error}). Free space, or name another with GESTA_DATA."
+                f"{self.folder}: cannot be written ({error}). Free space, or choose another folder with GESTA_DATA."
             ) from error
 
     def _members(self, source: Path) -> Iterator[tuple[str, bytes]]:

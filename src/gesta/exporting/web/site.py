@@ -44,9 +44,13 @@ def check_out(out: Path, overwrite: bool) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not all((out / name).is_file() for name in MARKS):
-        raise GestaError(f"{out}: already exists and is not a page of a model, so it is not replaced. Choose another.")
+        raise GestaError(
+            f"{out}: already exists and is not an exported page, so it is not replaced. Choose another --out."
+        )
     if not overwrite:
-        raise GestaError(f"{out}: holds a page already. Choose another --out, or replace it: --overwrite.", usage=True)
+        raise GestaError(
+            f"{out}: already contains a page. Choose another --out, or replace it: --overwrite.", usage=True
+        )
 
 
 def converts(bundle: Bundle[Any]) -> bool:
@@ -141,7 +145,8 @@ def told(document: dict[str, Any]) -> list[str]:
     serve = command("python", "-m", "http.server", "--bind", "127.0.0.1", "--directory", document["out"], "8000")
     lacks = [f"lacks    {document['lacks']} Then export again with --overwrite."] if "lacks" in document else []
     return [
-        f"page     {document['out']}: {document['bytes'] / 1e6:.1f} MB, of which the network {network / 1e6:.2f} MB",
+        f"page     {document['out']}: {document['bytes'] / 1e6:.1f} MB, of which {network / 1e6:.2f} MB are the "
+        "network",
         f"look     {serve}, then http://127.0.0.1:8000 in a browser",
         "use      example.html shows the model in your own page; on a server it needs https",
         *lacks,

@@ -73,7 +73,8 @@ class SequenceStream:
         now_s = self._clock.at(checked_time(frame.time_s, self._frames))
         if self._clock.restarts and not self._restarts:
             note(
-                f"The time stamps of the stream jump back at frame {self._frames}; it continues after the frame before."
+                f"The time stamps of the stream jump back at frame {self._frames}; time continues from the frame "
+                "before."
             )
         self._restarts = self._clock.restarts
         return self.push_kept(now_s, fit_frame(frame, self._manifest.backbone.size)) if kept else []
