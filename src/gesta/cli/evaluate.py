@@ -66,7 +66,7 @@ def evaluate(
     --out, a report in HTML also shows the most confident errors. For hand pose models, reports errors in mm; for
     continuous recognition, gestures found, false alarms and delays.
 
-    The same data and protocol give the same split as in training, so the test part holds only people the model has
+    The same data and protocol give the same split as in training, so the test part contains only people the model has
     never seen.
 
     Example:

@@ -35,7 +35,8 @@ def trackers(
 ) -> None:
     """Download networks that find hands and bodies in RGB video.
 
-    21 MB, license Apache-2.0, by pip or from a file. They are kept in your data folder, or where GESTA_DATA says.
+    21 MB, license Apache-2.0, by pip or from a file. They are stored in your user data folder, or in
+    GESTA_DATA if that is set.
 
     Example:
       gesta fetch trackers
@@ -62,7 +63,7 @@ def trackers(
 def onnxruntime_web(source: TgzOption = None, json: JsonFlag = False) -> None:
     """Download what runs networks in a browser, for gesta export --to web.
 
-    14 MB, license MIT, by npm or from a file. It is kept in your data folder, or where GESTA_DATA says.
+    14 MB, license MIT, by npm or from a file. It is stored in your user data folder, or in GESTA_DATA if that is set.
 
     Example:
       gesta fetch onnxruntime-web
@@ -76,8 +77,8 @@ def onnxruntime_web(source: TgzOption = None, json: JsonFlag = False) -> None:
 def mediapipe_web(source: TgzOption = None, json: JsonFlag = False) -> None:
     """Download what finds bodies in a browser, for skeleton models with gesta export --to web.
 
-    14 MB, license Apache-2.0, by npm or from a file. It is kept in your data folder, or where GESTA_DATA says. The page
-    also needs the networks of gesta fetch trackers.
+    14 MB, license Apache-2.0, by npm or from a file. It is stored in your user data folder, or in
+    GESTA_DATA if that is set. The page also needs the networks of gesta fetch trackers.
 
     Example:
       gesta fetch mediapipe-web
