@@ -83,9 +83,9 @@ def train(
 ) -> None:
     """Train a model on labeled recordings.
 
-    A recipe defines the training; it is chosen for your data if you name none. People are divided into train, validation
-    and test parts, so that the test shows how well the model does on people it has never seen. The trained model is a
-    bundle in OUT/bundle.
+    A recipe defines the training; it is chosen for your data if you name none. People are divided into train,
+    validation and test parts, so that the test shows how well the model does on people it has never seen. The trained
+    model is a bundle in OUT/bundle.
 
     Examples:
       gesta train my_gestures

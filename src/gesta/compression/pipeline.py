@@ -165,8 +165,9 @@ def _notes(work: Pipeline, source: Path, reference: str, by_channels: bool) -> l
     met = people_warnings(splits["test"], origin, layout or origin.layout) if splits["test"] else []
     people = {name: len({s.subject for s in part if s.subject is not None}) for name, part in splits.items()}
     notes = [
-        f"Training part: {len(splits['train']):,} {task.unit} of {counted(people['train'], 'person', 'people')}; chosen "
-        f"on {len(splits['val']):,} of {people['val']}, measured on {len(splits['test']):,} of {people['test']}.",
+        f"Training part: {len(splits['train']):,} {task.unit} of {counted(people['train'], 'person', 'people')}; "
+        f"chosen on {len(splits['val']):,} of {people['val']}, "
+        f"measured on {len(splits['test']):,} of {people['test']}.",
         *(f"Test part: {warning}" for warning in met),
         "Stored: files of weights, sparse where that is smaller, run by PyTorch in 32 bits. Runnable: networks "
         f"exported to {work.plan.to}, with the streaming step if there is one, in one zip.",
