@@ -99,7 +99,7 @@ def test_skeleton_of_another_length_empty_or_unreadable(tmp_path):
     (tmp_path / "camera.yaml").write_text("fx: 30\nfy: 30\ncx: 16\ncy: 12\n")
     rows = ("path,label,skeleton", "a.mkv,wave,a.npy")
     np.save(tmp_path / "a.npy", np.ones((15, 2, 3), np.float32))
-    assert "a.npy: has 15 frames where a.mkv has 20" in found(look(tmp_path, *rows), "other-length")
+    assert "a.npy: has 15 frames, but a.mkv has 20" in found(look(tmp_path, *rows), "other-length")
     np.save(tmp_path / "a.npy", np.zeros((20, 2, 3), np.float32))
     assert "a.npy: no person is tracked in any frame" in found(look(tmp_path, *rows), "skeleton-all-zero")
     (tmp_path / "a.npy").write_bytes(b"no array")

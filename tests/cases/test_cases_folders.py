@@ -56,7 +56,7 @@ def test_flat_parts_have_no_labels_and_the_table_beside_is_named(tmp_path):
     reasons = told(listing, "no-labels")
     assert len(reasons) == 3
     assert all(
-        "without a label" in reason and "labels.csv in this folder is not read: rename it to index.csv" in reason
+        "have no label" in reason and "labels.csv in this folder is not read: rename it to index.csv" in reason
         for reason in reasons
     )
 

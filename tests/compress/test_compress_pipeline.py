@@ -247,7 +247,7 @@ def test_where_channels_cannot_go_weights_are_pruned(quick, tmp_path: Path) -> N
     [
         (Plan(target_bytes=0), "--target-bytes is 0, expected at least 1"),
         (Plan(max_drop=-1), "--max-drop is -1, expected percentage points"),
-        (Plan(keep=(1.5,)), "--keep is a share"),
+        (Plan(keep=(1.5,)), "--keep must be a share"),
         (Plan(sparsity=1), "--sparsity must be from 0"),
         (Plan(epochs=0), "--epochs and --steps must be at least 1"),
         (Plan(sets=("teacher=other/bundle",)), "use --teacher BUNDLE"),

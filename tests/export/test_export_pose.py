@@ -48,7 +48,7 @@ def test_what_does_not_agree_is_not_written_unless_forced(pose_bundle, tmp_path,
         export(pose_bundle, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     report = export(pose_bundle, tmp_path / "out", force=True)
-    assert not report.agrees and "by force" in report.bundle.manifest.notes[-1]
+    assert not report.agrees and "with --force" in report.bundle.manifest.notes[-1]
 
 
 def test_nan_never_agrees():

@@ -254,7 +254,7 @@ def test_a_page_is_replaced_only_where_asked(page, tmp_path):
     assert error.value.usage
     site.check_out(page, overwrite=True)
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(GestaError, match="is not a page of a model"):
+    with pytest.raises(GestaError, match="is not an exported page"):
         site.write_site(bundle, tmp_path, overwrite=True)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 

@@ -94,7 +94,7 @@ def test_a_page_says_what_to_fetch_and_notices_another_file(tmp_path):
         runtime.ONNXRUNTIME.located()
     runtime.ONNXRUNTIME.fetch(package(tmp_path / "p.tgz"))
     (runtime.ONNXRUNTIME.folder / "ort.js").write_bytes(b"changed")
-    with pytest.raises(GestaError, match="is not that of"):
+    with pytest.raises(GestaError, match="is not the one of"):
         runtime.ONNXRUNTIME.located()
 
 

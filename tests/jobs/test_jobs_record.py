@@ -123,7 +123,7 @@ def test_a_worker_that_differs_is_named(tmp_path: Path) -> None:
     (job,) = jobs(tmp_path, 1)
     at = perform.site(None)
     for wrong, message in (
-        (replace(at, version="9.9"), "has gesta .*, the command 9.9. Update one"),
+        (replace(at, version="9.9"), "has gesta .*, but the command 9.9. Update one"),
         (replace(at, folder=tmp_path / "none"), "none: the worker on .* does not see this folder"),
         (replace(at, shared=(tmp_path / "gone" / "plan.json",)), "gone: the worker on .* does not see this folder"),
     ):

@@ -266,7 +266,7 @@ def test_what_does_not_fit_is_said(model: dict[str, str], inputs: str, words: tu
 
 
 def test_sizes_and_joints_that_do_not_fit() -> None:
-    with pytest.raises(ValueError, match="16 divides"):
+    with pytest.raises(ValueError, match="multiple of 16"):
         build_pose({"name": "anchors"}, joint_names=NYU, inputs="depth", size=40)
     with pytest.raises(ValueError, match="elbow"):
         build_pose({"name": "deep_model", "hidden": 8}, joint_names=("C", "elbow"), inputs="depth", size=32)

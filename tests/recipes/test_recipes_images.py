@@ -53,7 +53,7 @@ def test_mistakes_are_named(change: str, message: str) -> None:
 
 
 def test_neither_kind_is_taken_for_the_other() -> None:
-    with pytest.raises(RecipeError, match=r"is a recipe for images, and one for clips was expected: .*auto"):
+    with pytest.raises(RecipeError, match=r"is a recipe for images, but one for clips was expected: .*auto"):
         load("mullick/cifar-vgg-adam", ClipRecipe)
-    with pytest.raises(RecipeError, match="is a recipe for clips, and one for images was expected: mullick/cifar-"):
+    with pytest.raises(RecipeError, match="is a recipe for clips, but one for images was expected: mullick/cifar-"):
         load("auto", ImageRecipe)

@@ -53,7 +53,7 @@ def test_mistakes_are_named(change: str, message: str) -> None:
 
 
 def test_no_kind_is_taken_for_another() -> None:
-    with pytest.raises(RecipeError, match="is a recipe for hands, and one for clips was expected"):
+    with pytest.raises(RecipeError, match="is a recipe for hands, but one for clips was expected"):
         load("kazakos/depth-net", ClipRecipe)
     with pytest.raises(RecipeError, match=r"one for hands was expected: .*a2j-compact"):
         load("auto", HandRecipe)

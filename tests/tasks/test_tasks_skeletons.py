@@ -189,7 +189,7 @@ def test_a_recipe_of_skeletons_wants_skeletons_and_their_networks():
     from gesta.tasks.clips.fit import fit
 
     for sets in (["input.streams=[body]"], ["model.name=joint"]):
-        with pytest.raises(GestaError, match=r"do not go together|embedding_dropout is for"):
+        with pytest.raises(GestaError, match=r"do not fit|embedding_dropout is for"):
             load_recipe("dd-net", sets)
     videos = [
         Sample(f"v{i}", f"v{i}", color=Resource(Path(f"v{i}.mp4")), label=f"c{i % 2}", split="train") for i in range(4)

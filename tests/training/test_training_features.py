@@ -175,9 +175,9 @@ class TestRecipes:
         assert (iqbal.model.hidden, iqbal.training.learning_rate, iqbal.model.normalise) == (128, 0.01, True)
 
     def test_kinds_are_not_taken_for_one_another(self) -> None:
-        with pytest.raises(RecipeError, match="is a recipe for features, and one for clips was expected"):
+        with pytest.raises(RecipeError, match="is a recipe for features, but one for clips was expected"):
             load("iqbal/gru", ClipRecipe)
-        with pytest.raises(RecipeError, match="auto is a recipe for clips, and one for features was expected"):
+        with pytest.raises(RecipeError, match="auto is a recipe for clips, but one for features was expected"):
             load("auto", FeatureClassifierRecipe)
         with pytest.raises(RecipeError, match="epochs and batch must be numbers"):
             load_recipe("iqbal/gru", ["training.epochs=auto"])
