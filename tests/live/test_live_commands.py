@@ -42,7 +42,7 @@ def test_a_clip_model_follows_a_file(gesta, tmp_path):
     ("do", "reason"),
     [
         ("wave", "expected 'label=command words'"),
-        ("no-such-label=true", "the model knows"),
+        ("no-such-label=true", "the model recognizes"),
         ("LABEL=no-such-program-anywhere", "there is no program"),
         ("LABEL='open", "Quote the command's words"),
     ],

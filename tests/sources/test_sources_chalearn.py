@@ -174,7 +174,7 @@ def test_missing_modality_and_missing_video(tmp_path):
 @pytest.mark.parametrize(
     ("data", "kind", "words"),
     [
-        (None, "missing-data-csv", "has no Sample0001_data.csv. The largest depth is taken to be 4000 mm."),
+        (None, "missing-data-csv", "has no Sample0001_data.csv. The largest depth is assumed to be 4000 mm."),
         ("", "bad-data-csv", "is empty"),
         ("100,20\n", "bad-data-csv", "has 2 values, expected n_frames,fps,max_depth_mm"),
         ("many,20,3500\n", "bad-data-csv", "expected three numbers"),

@@ -120,7 +120,7 @@ Images = Annotated[
     typer.Option(
         "--images",
         min=1,
-        help="Number of training images (cifar10, cifar100; nyu: per view). A fifth as many are made for testing.",
+        help="Number of training images (cifar10, cifar100; nyu: per view). One fifth as many test images are added.",
     ),
 ]
 

@@ -171,7 +171,7 @@ def draw(document: Mapping[str, Any], path: Path, quality: Quality) -> None:
     plain_log(left, in_bytes)
     plain_log(right, lambda value: f"{value:g}")
     if document["target_bytes"]:
-        left.axvline(document["target_bytes"], color="C3", linestyle="--", linewidth=1, label="wanted bytes")
+        left.axvline(document["target_bytes"], color="C3", linestyle="--", linewidth=1, label="target bytes")
     left.set(xlabel="bytes", ylabel=f"{heading(quality)} on {reference['people']} people")
     right.set(xlabel=f"milliseconds per {document['unit']}, one core")
     for axes in (left, right):

@@ -57,8 +57,8 @@ class ActionTables(Experiment):
         drawn = sum(_videos(layout, scale.videos[layout]) for layout in layouts(self.table))
         return (
             f"{runs_line(count, minutes)}, after generating {drawn} videos, "
-            f"about {counted(round(drawn * scale.video_minutes / wanted.workers), 'minute')}; what already exists "
-            "is not done again."
+            f"about {counted(round(drawn * scale.video_minutes / wanted.workers), 'minute')}; existing results "
+            "are reused."
         )
 
     def data(self, wanted: Wanted) -> tuple[Data, str]:

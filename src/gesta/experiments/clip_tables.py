@@ -59,7 +59,7 @@ class ClipTable(Experiment):
         drawing = counted(round(recordings * MINUTES_A_RECORDING), "minute")
         return (
             f"{runs_line(count, minutes)}, after generating {recordings} recordings, "
-            f"about {drawing}; what already exists is not done again."
+            f"about {drawing}; existing results are reused."
         )
 
     def data(self, wanted: Wanted) -> tuple[Parts, str]:

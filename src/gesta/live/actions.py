@@ -53,7 +53,7 @@ def parsed(given: Sequence[str], labels: Sequence[str]) -> Actions:
             )
         if label not in labels:
             known = ", ".join(labels)
-            raise GestaError(f"--do {text!r}: the model knows {known}.{did_you_mean(label, labels)}", usage=True)
+            raise GestaError(f"--do {text!r}: the model recognizes {known}.{did_you_mean(label, labels)}", usage=True)
         if shutil.which(words[0]) is None:
             raise GestaError(f"--do {text!r}: there is no program {words[0]!r} here. Give its path.", usage=True)
         commands[label] = words

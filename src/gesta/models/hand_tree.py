@@ -61,7 +61,7 @@ def points_for(joint_names: Sequence[str]) -> Points:
             order.append(4 * FINGERS.index(finger) + _PARTS[part])
         else:
             raise ValueError(
-                f"deep_model does not know where the joint {name!r} is on a hand; it knows those of NYU's protocol, "
+                f"deep_model does not support the joint {name!r}, only those of NYU's protocol, "
                 "ICVL and MSRA. Use another network"
             )
     return Points(palm, tuple(order))

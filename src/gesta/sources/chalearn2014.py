@@ -306,7 +306,7 @@ def _cut(base: Sample, spans: list[tuple[str, int, int]]) -> Iterator[Sample]:
 
 
 def _read_facts(recording: Recording, where: str, problems: list[Problem]) -> Facts:
-    assumed = f"The largest depth is taken to be {ASSUMED_MAX_DEPTH_MM:g} mm."
+    assumed = f"The largest depth is assumed to be {ASSUMED_MAX_DEPTH_MM:g} mm."
     file = recording.parts.get("data")
     if file is None:
         problems.append(Problem(where, "missing-data-csv", f"has no {recording.name}{PARTS['data']}.", assumed))
