@@ -177,7 +177,7 @@ def _outside(sample: Sample, info: VideoInfo) -> Iterator[Problem]:
     length_s = info.duration_s
     latest = max(sample.start_s or 0.0, sample.end_s or 0.0)
     if latest > length_s + 2 / info.fps or (sample.start_s or 0.0) >= length_s:
-        reason = f"the label {sample.label} of {sample.id} ends at {latest:g} s, but the video has {length_s:.2f} s."
+        reason = f"the label {sample.label} of {sample.id} extends to {latest:g} s, but the video has {length_s:.2f} s."
         yield Problem(where, "label-outside-video", reason, hint)
 
 
