@@ -110,7 +110,9 @@ def test_labels_outside_the_video_and_over_each_other(tmp_path):
     write_video(tmp_path / "a.mkv", frames=20)
     head = "path,label,start_s,end_s"
     report = look(tmp_path, head, "a.mkv,wave,0,1", "a.mkv,clap,1,4")
-    assert "the label clap of a.mkv@1-4 extends to 4 s, but the video has 2.00 s" in found(report, "label-outside-video")
+    assert "the label clap of a.mkv@1-4 extends to 4 s, but the video has 2.00 s" in found(
+        report, "label-outside-video"
+    )
     assert report.usable == 2
     report = look(tmp_path, head, "a.mkv,wave,0,1", "a.mkv,clap,3,4")
     assert "extends to 4 s" in found(report, "label-outside-video")
