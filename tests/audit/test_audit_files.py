@@ -88,7 +88,7 @@ def test_modality_of_another_length(tmp_path, frames):
     write_video(tmp_path / "a.mkv", frames=20)
     write_video(tmp_path / "d.mkv", frames=frames, pixels="gray16le")
     report = look(tmp_path, "path,label,depth", "a.mkv,wave,d.mkv")
-    assert f"d.mkv: has {frames} frames where a.mkv has 20" in found(report, "other-length")
+    assert f"d.mkv: has {frames} frames, but a.mkv has 20" in found(report, "other-length")
     write_video(tmp_path / "d.mkv", frames=18, pixels="gray16le")
     assert "other-length" not in look(tmp_path).kinds()
 

@@ -137,7 +137,7 @@ def test_whole_path(classifier: Path, tmp_path: Path, gesta) -> None:
     assert all(max(of[1:]) < of[0] for of in sizes.values())
     assert rows[0]["runnable"]["bytes"] == (out / "runnable" / "start-fp32.zip").stat().st_size
     assert document["chosen"] == {form: of.index(min(of)) for form, of in sizes.items()}
-    assert "ms a frame p50 / p95" in (out / "frontier.md").read_text()
+    assert "ms per frame p50 / p95" in (out / "frontier.md").read_text()
     assert "Parameters and bytes are those of head and backbone together." in document["notes"]
     assert (out / "frontier.png").stat().st_size > 5000
     video = tmp_path / "videos" / "light" / "light2.mkv"

@@ -50,7 +50,7 @@ def test_why_nothing_fits():
 def test_table_says_errors_and_marks_the_choice():
     document = {"rows": ROWS, "chosen": {"stored": 1}, "command": "gesta compress", "notes": ["a note"], "machine": "m"}
     text = markdown(document, ERROR)
-    assert "| stored bytes | stored mean error, mm | runnable bytes | runnable mean error, mm | ms a chunk" in text
+    assert "| stored bytes | stored mean error, mm | runnable bytes | runnable mean error, mm | ms per chunk" in text
     assert "| 2 | a | fp32 | 9 | 8 | 50* | 10.90 | 100 | 10.40 | 1.00 / 2.00 |" in text and "- a note" in text
 
 

@@ -92,7 +92,7 @@ def test_reported_reductions_fit_the_reported_parameters() -> None:
 def test_mistakes_are_explained(data: Path, tmp_path: Path) -> None:
     with pytest.raises(GestaError, match=r"Did you mean training\.epochs"):
         planned(data, tmp_path, sets=("training.epoch=1",))
-    with pytest.raises(GestaError, match="no cifar100 in python batches"):
+    with pytest.raises(GestaError, match="not cifar100 in Python batches"):
         planned(data, tmp_path, "mullick/table-4.5")
 
 

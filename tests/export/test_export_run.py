@@ -100,7 +100,7 @@ def test_fewer_bits_pass_the_comparison_where_the_network_is_sure(sure, tmp_path
     ]
     assert all(a.parity.top_class_agreement == 1 and a.measured.accuracy == 1 for a in report.artifacts)
     assert all(a.parity.largest_difference < {"fp16": 0.001, "int8": 0.1}[precision] for a in report.artifacts)
-    assert report.bundle.manifest.notes == io.read(bundle, ClipManifest).manifest.notes, "not by force"
+    assert report.bundle.manifest.notes == io.read(bundle, ClipManifest).manifest.notes, "without --force"
     assert load(tmp_path / "out", threads=1).predict(clips[1].pixels).label == clips[1].label
 
 
@@ -136,7 +136,7 @@ def test_nothing_is_written_unless_the_top_class_agrees_or_by_force(trained, cli
     assert not (tmp_path / "out").exists()
     report = ways(trained, clips, tmp_path / "out", to="openvino", force=True)
     assert not report.agrees
-    assert "exported to openvino fp32 by force: top class equal on" in (tmp_path / "out/CARD.md").read_text()
+    assert "exported to openvino fp32 with --force: top class equal on" in (tmp_path / "out/CARD.md").read_text()
 
 
 @pytest.mark.parametrize(

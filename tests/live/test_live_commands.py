@@ -177,12 +177,12 @@ def test_the_times_are_those_of_the_frames(tmp_path):
     assert one.frames == 5
     assert [warning.split(" (")[0].split(":")[0] for warning in one.warnings] == [
         "the picture is dim",
-        "only 6.7 frames/s came",
+        "the camera gave only 6.7 frames/s",
     ]
 
 
 def test_too_few_frames_leave_nothing(tmp_path):
-    with pytest.raises(GestaError, match="only 1 frames came"):
+    with pytest.raises(GestaError, match="the camera gave only 1 of at least 4 frames"):
         take(Script([(np.zeros((48, 64, 3), np.uint8), 0.0)]), tmp_path / "a.mp4", seconds=1)
     assert list(tmp_path.iterdir()) == []
 

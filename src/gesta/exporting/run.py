@@ -126,7 +126,7 @@ def export_bundle(
         artifacts = timed(bundle, made, shown, how.seconds, timed_with or bundle.path)
     manifest = bundle.manifest.with_artifacts(artifacts)
     if not passed:
-        forced = f"exported to {how.to} {precision} with --force, despite: {words}"
+        forced = f"exported to {how.to} {precision} with --force: {words}"
         manifest = manifest.model_copy(update={"notes": (*manifest.notes, forced)})
     written = io.write(out, manifest, files)
     return Report(written, artifacts, passed, weight_bytes(bundle))
