@@ -125,7 +125,7 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int = MAX_MEMBER_BYT
     info = archive.getinfo(name)
     allowed = min(limit, max(SMALL_BYTES, MAX_EXPANSION * info.compress_size))
     if info.file_size > allowed:
-        raise ValueError(f"it would unpack from {info.compress_size:,} to {info.file_size:,} bytes, which is refused")
+        raise ValueError(f"it would unpack to {info.file_size:,} bytes from {info.compress_size:,}, which is refused")
     return archive.read(info)
 
 

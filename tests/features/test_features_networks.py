@@ -97,7 +97,7 @@ class TestMessages:
         with torch.device("meta"):
             shapes = {key: tensor.shape for key, tensor in I3d(classes=400, channels=2).state_dict().items()}
         torch.save({key: torch.zeros(shape) for key, shape in shapes.items()}, tmp_path / "flow.pt")
-        with pytest.raises(GestaError, match=r"flow\.pt: is for 2 channels .* Give the RGB file"):
+        with pytest.raises(GestaError, match=r"flow\.pt: is for 2 input channels .* Give the RGB file"):
             extractor("i3d", str(tmp_path / "flow.pt"))
 
     @pytest.mark.parametrize(("stage", "least"), [("Mixed_7c", 75), ("Mixed_6e", 43)])

@@ -140,7 +140,7 @@ def _full(*_: object) -> None:
 
 WRONG = {
     "empty": (b"", "cut short"),
-    "count": (part(wave())[:3] + b"\xff", "states"),
+    "count": (part(wave())[:3] + b"\xff", "announces"),
     "cut": (part(wave())[:-1], "cut short"),
     "longer": (part(wave()) + b"x", "cut short"),
     "no jpeg": (part([(1, b"GIF89a" + bytes(30))]), "not a readable JPEG"),
