@@ -118,7 +118,7 @@ def test_options_of_clips_are_refused(classifier: Path, tmp_path: Path, gesta) -
     words = ("compress", classifier, tmp_path / "videos", "--out", tmp_path / "out")
     for option in (("--keep", "0.5"), ("--sparsity", "0.5"), ("--set", "training.batch=4")):
         done = gesta(*words, *option)
-        assert done.exit_code == 2 and f"{option[0]} is not for classification of stored features" in done.stderr
+        assert done.exit_code == 2 and f"{option[0]} does not apply to classification of stored features" in done.stderr
     done = gesta("compress", classifier, tmp_path / "nowhere", "--out", tmp_path / "out")
     assert done.exit_code == 2 and "no such data folder" in done.stderr
 

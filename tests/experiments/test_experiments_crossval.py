@@ -66,7 +66,7 @@ def test_each_fold_chooses_inside_its_training_part(tmp_path, monkeypatch):
         for job in jobs:
             parts = job.arguments["parts"]
             people = {s.subject for s in parts.listing.samples}
-            if "inside" in job.title:
+            if "inner fold" in job.title:
                 seen.append((job.title.split(":")[0], people))
             good = (job.arguments["recipe"].training.weight_decay == 0.2) == ("person0" in people)
             n = len(parts.of("test"))

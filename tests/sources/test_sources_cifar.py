@@ -170,5 +170,5 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 
 def test_names_of_another_number_of_classes_are_refused(tmp_path: Path) -> None:
     put(write10(tmp_path) / "batches.meta", {b"label_names": NAMES10[:9]})
-    with pytest.raises(GestaError, match=r"batches.meta: label_names should be 10 names"):
+    with pytest.raises(GestaError, match=r"batches.meta: label_names should be 10 class names"):
         cifar.read(tmp_path, "cifar10")
