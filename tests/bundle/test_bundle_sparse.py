@@ -106,7 +106,9 @@ def test_bitmaps_that_do_not_fit() -> None:
     beyond = arrays["w#bitmap"].copy()
     beyond[-1] |= 0x80  # 630 elements leave two bits unused
     refused(arrays | {"w#bitmap": beyond, "w": np.append(arrays["w"], np.float32(1))}, metadata, "the bitmap marks")
-    refused(arrays | {"w#bitmap": arrays["w#bitmap"][:-1]}, metadata, "a bitmap of uint8 (78,) for the shape (30, 7, 3)")
+    refused(
+        arrays | {"w#bitmap": arrays["w#bitmap"][:-1]}, metadata, "a bitmap of uint8 (78,) for the shape (30, 7, 3)"
+    )
     refused(arrays | {"w": arrays["w"][:-1]}, metadata, "values")
     refused(arrays | {"w": arrays["w"].reshape(-1, 1)}, metadata, "damaged")
 
