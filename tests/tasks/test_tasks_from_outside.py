@@ -131,7 +131,7 @@ def test_it_is_trained_and_measured_on_a_person_it_has_not_seen(place: Path, tra
     found = json.loads((place / "report" / "metrics.json").read_text(encoding="utf-8"))
     assert found["accuracy"] > 0.85 and found["n"] == 60 and found["people"] == 1 and found["warnings"] == []
     report = (place / "report" / "report.html").read_text(encoding="utf-8")
-    assert "measured on 60 labeled rows" in report and "clips" not in report.partition("<pre>")[0]
+    assert "evaluated on 60 labeled rows" in report and "clips" not in report.partition("<pre>")[0]
     assert (place / "report" / "predictions.csv").exists()
     assert json.loads((place / "run" / "bundle" / "manifest.json").read_text(encoding="utf-8"))["kind"] == "rows"
 
