@@ -30,12 +30,16 @@ def replacing(path: Path, ending: str = "tmp") -> Iterator[Path]:
         made.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: bytes | str) -> Path:
-    """Atomically writes bytes, or text as UTF-8. Raises OSError and then leaves nothing behind."""
+def write_whole(path: Path, content: bytes | str, *, durable: bool = True) -> Path:
+    """Atomically writes bytes, or text as UTF-8. Raises OSError and then leaves nothing behind.
+
+    `durable`: wait until the disk has it, so that it survives a power failure.
+    """
     with replacing(path) as made, made.open("wb") as stream:
         stream.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
         stream.flush()
-        os.fsync(stream.fileno())
+        if durable:
+            os.fsync(stream.fileno())
     return path
 
 
@@ -44,9 +48,9 @@ def json_text(document: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def write_json(path: Path, document: Mapping[str, Any]) -> Path:
+def write_json(path: Path, document: Mapping[str, Any], *, durable: bool = True) -> Path:
     """Writes a document as JSON. Raises OSError, and ValueError for numbers that are not finite."""
-    return write_whole(path, json_text(document))
+    return write_whole(path, json_text(document), durable=durable)
 
 
 def write_files(folder: Path, contents: Mapping[str, bytes | str]) -> None:

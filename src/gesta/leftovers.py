@@ -17,6 +17,9 @@ _NAME = re.compile(r"\.(?P<host>[0-9a-f]{6})-(?P<pid>\d+)-[0-9a-f]{8}\.(tmp|old|
 _TEMPORARY = re.compile(r"\.(tmp|old|part)(\.\w+)?$")
 _OLD_S = 24 * 3600.0
 """Files of another machine, or an older gesta, count as left behind if not modified for this long."""
+CROWDED = 100
+_SEARCHED: set[str] = set()
+"""Crowded folders that this process has searched."""
 
 
 def temporary(path: Path, ending: str = "tmp") -> Path:
@@ -46,10 +49,21 @@ def is_left_behind(path: Path) -> bool:
 
 
 def remove_left_behind(path: Path) -> None:
-    """Removes temporary files for `path` that earlier crashes left behind."""
+    """Removes temporary files for `path` that earlier crashes left behind.
+
+    In a folder of more than CROWDED files, a process looks only once, and then for all paths: listing the folder for
+    every file written to it would take time that grows with its square.
+    """
+    folder = str(path.parent.absolute())
+    if folder in _SEARCHED:
+        return
     with contextlib.suppress(OSError):
-        start = f".{path.name}."
-        remove(p for p in path.parent.iterdir() if p.name.startswith(start) and _TEMPORARY.search(p.name))
+        names = [found.name for found in path.parent.iterdir()]
+        crowded, start = len(names) > CROWDED, f".{path.name}."
+        left = [n for n in names if (n.startswith(start) and _TEMPORARY.search(n)) or (crowded and _NAME.search(n))]
+        remove(path.parent / name for name in left)
+        if crowded:
+            _SEARCHED.add(folder)
 
 
 def remove(paths: Iterable[Path]) -> int:

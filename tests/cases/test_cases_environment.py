@@ -201,6 +201,23 @@ def test_names_of_temporary_files_tell_whose_they_are(tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted([mine, elsewhere, other])
 
 
+def test_a_crowded_folder_is_searched_once_and_then_for_all_paths(tmp_path, monkeypatch):
+    for number in range(leftovers.CROWDED):
+        (tmp_path / f"{number}.json").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(leftovers.os, "getpid", lambda: 2**22 + 1)  # no process has this number
+        left = [leftovers.temporary(tmp_path / name) for name in ("a.json", "b.json")]
+    foreign = tmp_path / ".b.json.tmp"
+    for path in (*left, foreign):
+        path.touch()
+    leftovers.remove_left_behind(tmp_path / "a.json")
+    assert not any(path.exists() for path in left)
+    assert foreign.exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "iterdir", lambda _folder: pytest.fail("searched again"))
+        leftovers.remove_left_behind(tmp_path / "c.json")
+
+
 @pytest.mark.parametrize("what", ["annotated video", "mask video", "skeleton"])
 def test_what_other_writers_left_is_removed_by_the_next_one(tmp_path, monkeypatch, what):
     from gesta.clips.annotated import VideoWriter

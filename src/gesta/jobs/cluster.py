@@ -10,10 +10,11 @@ import importlib.util
 import logging
 import math
 import pickle
+import queue
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -60,6 +61,7 @@ class Cluster:
         self._client: Any = None
         self._own: Any = None
         self._counted = (-math.inf, 0)  # when, and how many workers
+        self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()  # futures that have ended
 
     @property
     def dashboard(self) -> str | None:
@@ -107,7 +109,7 @@ class Cluster:
             while waiting or sent:
                 try:
                     self._send(waiting, sent, at)
-                    for future in self._ended(list(sent)):
+                    for future in self._ended(sent):
                         outcome, job = _outcome(future), sent.pop(future)
                         if outcome is None or (outcome.kind == KILLED and _only_waited(job, at)):
                             waiting.append(job)
@@ -134,25 +136,23 @@ class Cluster:
                 name = f"{job.title} {job.key} {time.monotonic_ns()}"
                 data = pickle.dumps((job, at))
                 try:
-                    sent[self._client.submit(perform_sent, data, key=name, pure=False)] = job
+                    future = self._client.submit(perform_sent, data, key=name, pure=False)
+                    sent[future] = job
+                    future.add_done_callback(self._done.put)
                 except Exception as error:  # the scheduler was lost a moment ago
                     waiting.appendleft(job)
                     raise _Lost from error
 
-    def _ended(self, futures: list[Any]) -> list[Any]:
-        """The futures that have ended, at least one. Raises _Lost if the scheduler is gone."""
-        from distributed import TimeoutError, wait
-        from distributed.client import FuturesCancelledError
-
+    def _ended(self, sent: Mapping[Any, Job]) -> list[Any]:
+        """The sent futures that have ended, at least one. Raises _Lost if the scheduler is gone."""
         told = False
         while True:
-            try:
-                with self._client.as_current():
-                    return list(wait(futures, timeout=LOOK_S, return_when="FIRST_COMPLETED").done)
-            except TimeoutError:
-                pass
-            except FuturesCancelledError as error:
-                raise _Lost from error
+            with suppress(queue.Empty):
+                found = [self._done.get(timeout=LOOK_S)]
+                while not self._done.empty():
+                    found.append(self._done.get())
+                if found := [future for future in found if future in sent]:
+                    return found
             if self._client.status != "running":
                 raise _Lost
             if not told and not self._count_workers():
@@ -217,8 +217,10 @@ def _parsed(name: str) -> tuple[str, int]:
 
 
 def _local(count: int) -> Any:
+    import dask
     from distributed import LocalCluster
 
+    dask.config.set({"distributed.worker.profile.enabled": False, "distributed.admin.system-monitor.interval": "5s"})
     here = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     return LocalCluster(n_workers=count, threads_per_worker=1, processes=True, silence_logs=logging.CRITICAL, **here)
 

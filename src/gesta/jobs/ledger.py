@@ -79,7 +79,8 @@ def end(folder: Path, job: Job, state: State, seconds: float, why: str = "") -> 
     """Records how a job ended. Raises OSError."""
     worker = f"{socket.gethostname()} {os.getpid()}"
     document = {"key": job.key, "title": job.title, "state": state, "worker": worker, "ended": now()}
-    write_json(place(folder, job.key, "json"), {**document, "seconds": round(seconds, 3), "why": why})
+    ended = {**document, "seconds": round(seconds, 3), "why": why}
+    write_json(place(folder, job.key, "json"), ended, durable=False)  # the result itself says what is done
 
 
 def overview(out: Path) -> Overview:

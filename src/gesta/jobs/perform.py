@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,12 @@ class Site:
 def site(folder: Path | None, shared: tuple[Path, ...] = ()) -> Site:
     """The site of this process. `folder`: the ledger's."""
     variables = {name: value for name, value in os.environ.items() if name.startswith("GESTA_")}
-    return Site(Path.cwd(), folder, shared, variables, version(DISTRIBUTION))
+    return Site(Path.cwd(), folder, shared, variables, _own_version())
+
+
+@cache
+def _own_version() -> str:
+    return version(DISTRIBUTION)
 
 
 def perform(job: Job, at: Site, logged: bool = True) -> Outcome:
@@ -111,7 +117,7 @@ def _logged(path: Path, job: Job) -> Iterator[None]:
 def _entered(at: Site) -> Iterator[None]:
     """Uses the command's folder and variables for the duration of a job. Raises GestaError if this computer differs."""
     here, before = Path.cwd(), {n: v for n, v in os.environ.items() if n.startswith("GESTA_")}
-    own = version(DISTRIBUTION)
+    own = _own_version()
     if own != at.version:
         raise GestaError(
             f"the worker on {socket.gethostname()} has gesta {own}, but the command {at.version}. Update one."
