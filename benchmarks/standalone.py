@@ -1,9 +1,10 @@
 """How often `run.py`, exported with preprocessing, gives the same label as `gesta predict`.
 
 gesta export BUNDLE --to onnx --with-preprocessing --out DIR
-python benchmarks/standalone.py DIR VIDEOS [VIDEOS ...] [--count 200]
+python benchmarks/standalone.py DIR FOLDER [FOLDER ...] [--count 200]
 
-Videos of depth are first rendered in gray, 16 mm a level, into lossless files that both sides read.
+FOLDER: videos or skeletons (.npy). Videos of depth are first rendered in gray, 16 mm a level, into lossless files that
+both sides read.
 """
 
 import argparse
@@ -21,7 +22,9 @@ from gesta.sources.files import is_video
 
 
 def readable(video: Path, scratch: Path) -> Path:
-    """The video; a video of depth rendered in gray, in a lossless file of its own."""
+    """The file; a video of depth rendered in gray, in a lossless file of its own."""
+    if video.suffix == ".npy":
+        return video
     with av.open(str(video)) as source:
         frames = list(source.decode(video=0))
     if not frames[0].format.name.startswith("gray16"):
@@ -51,13 +54,16 @@ def pairs(exported: Path, videos: list[Path]) -> Iterator[tuple[np.ndarray, np.n
 
 
 def main(exported: Path, folders: list[Path], count: int) -> None:
-    videos = [path for folder in folders for path in sorted(folder.rglob("*")) if is_video(path)][:count]
+    files = [path for folder in folders for path in sorted(folder.rglob("*"))]
+    videos = [path for path in files if is_video(path) or path.suffix == ".npy"][:count]
     same, differences = 0, []
     for number, (expected, found) in enumerate(pairs(exported, videos), start=1):
         same += int(found.argmax() == expected.argmax())
         differences.append(float(np.abs(found - expected).max()))
-        print(f"\r{number} of {len(videos)} videos, {same} with the same label", end="", file=sys.stderr)
-    print(f"\nsame label on {same} of {len(videos)} videos ({same / len(videos):.1%}); differences of probabilities:")
+        print(f"\r{number} of {len(videos)} recordings, {same} with the same label", end="", file=sys.stderr)
+    print(
+        f"\nsame label on {same} of {len(videos)} recordings ({same / len(videos):.1%}); differences of probabilities:"
+    )
     print(f"largest {max(differences):.3f}, 95 % below {np.quantile(differences, 0.95):.4f}", flush=True)
 
 

@@ -57,7 +57,10 @@ Clips = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Write the export even if it does not agree with PyTorch.")]
 WithPreprocessing = Annotated[
-    bool, typer.Option("--with-preprocessing", help="Also write an ONNX file that takes camera frames, and run.py.")
+    bool,
+    typer.Option(
+        "--with-preprocessing", help="Also write an ONNX file that takes frames or joints as they come, and run.py."
+    ),
 ]
 SecondsOption = Annotated[
     float,

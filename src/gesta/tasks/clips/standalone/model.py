@@ -1,4 +1,4 @@
-"""A complete recognizer in one ONNX file: RGB frames and their times in, probabilities out."""
+"""A complete recognizer in one ONNX file: RGB frames, or joints, and their times in, probabilities out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gesta.engines.onnx_graph import (
     serialized,
 )
 from gesta.tasks.clips.manifest import ClipManifest
-from gesta.tasks.clips.standalone import boxes, resize, ticks
+from gesta.tasks.clips.standalone import boxes, joints, resize, ticks
 from gesta.tasks.clips.standalone.rules import missing
 
 FLOAT, DOUBLE, INT64, UINT8 = ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT64, ir.DataType.UINT8
@@ -33,43 +33,48 @@ GRAY = (9798 / 32768, 19235 / 32768, 3735 / 32768)
 def build(manifest: ClipManifest, network: bytes, artifact: Artifact) -> bytes:
     """Builds an ONNX file around an exported network (its step, or the network of one window).
 
-    Inputs: frames uint8 [T, H, W, 3] RGB (preprocessed uint8 [T, S, H, W, C] if `rules.missing` names something),
+    Inputs: frames uint8 [T, H, W, 3] RGB (preprocessed uint8 [T, S, H, W, C] if `rules.missing` names something; for a
+    model of skeletons float32 [T, J, D], NaN where a joint is missing),
     times_s float64 [T], last bool [] (true at the end of a recording) and the states, initially zero.
     Outputs: probabilities float32 [K, N], ends_s float64 [K] for each completed chunk, and the states as NAME_out.
     """
     t = manifest.transform
     builder = new_graph("recognizer")
     op = builder.op
-    shape = ["height", "width", 3] if missing(t) is None else list(t.frame_shape)
-    frames = builder.input("frames", UINT8, ["T", *shape])
+    colors = t.skeleton is None and missing(t) is None
+    shape, kind = ["height", "width", 3] if colors else list(t.frame_shape), FLOAT if t.skeleton else UINT8
+    frames = builder.input("frames", kind, ["T", *shape])
     times = builder.input("times_s", DOUBLE, ["T"])
     last = as_type(op, op.Reshape(builder.input("last", ir.DataType.BOOL, []), [1]), INT64)
     clock = builder.input("clock", DOUBLE, [ticks.CLOCK])
-    held = builder.input("held", UINT8, ["held", *shape])
+    held = builder.input("held", kind, ["held", *shape])
     found = ticks.ticks(op, t, times, last, clock)
     group = ticks.grouped(op, t.chunk, found, frames, last, held, clock)
-    boxes_after, clips = _prepared(op, t, group.frames) if missing(t) is None else ([], _as_given(op, group.frames))
+    prepare = _joints if t.skeleton else _prepared if colors else _as_given
+    own, clips = prepare(op, t, group.frames)
     answer = _stepped if artifact.role == "step" else _windowed
     probabilities, ends, states = answer(op, manifest, network, artifact, clips, group)
     output(op, probabilities, "probabilities", FLOAT, ["chunks", len(manifest.labels)])
     output(op, ends, "ends_s", DOUBLE, ["chunks"])
     output(op, found.clock, "clock_out", DOUBLE, [ticks.CLOCK])
-    output(op, group.held, "held_out", UINT8, ["held_out", *shape])
-    for name, value, kind, size in (*boxes_after, *states):
-        output(op, value, f"{name}_out", kind, size)
+    output(op, group.held, "held_out", kind, ["held_out", *shape])
+    for name, value, of, size in (*own, *states):
+        output(op, value, f"{name}_out", of, size)
     return serialized(builder, _notes(manifest, artifact))
 
 
 def _notes(manifest: ClipManifest, artifact: Artifact) -> dict[str, str]:
     """Returns the metadata that run.py reads from the file.
 
-    `color`: "0" if gray is enough; `window`, `reset_after_chunks`: for endless streams, "0" for none; `decoder`: for a
-    model that finds gestures in long videos, its settings and half a chunk in seconds.
+    `joints`: names in order, for a model of skeletons; `color`: "0" if gray is enough; `window`, `reset_after_chunks`:
+    for endless streams, "0" for none; `decoder`: for a model that finds gestures in long videos, its settings and half
+    a chunk in seconds.
     """
-    spec = manifest.decoder
+    spec, space = manifest.decoder, manifest.transform.skeleton
     numbers = {} if spec is None else {**spec.model_dump(), "half_s": manifest.chunk_s / 2}
     return {
         **({"decoder": json.dumps(numbers)} if numbers else {}),
+        **({} if space is None else {"joints": json.dumps(space.joints)}),
         "labels": json.dumps(manifest.labels, ensure_ascii=False),
         "color": str(int(manifest.transform.colored)),
         "window": str(0 if artifact.role == "step" else manifest.transform.window),
@@ -99,9 +104,17 @@ def _boxes(op: Op, t: Transform, frames: Value) -> tuple[list[State], Value]:
     return [("energy", made.energy, FLOAT, shape), ("box", made.found, DOUBLE, [boxes.FOUND])], made.boxes
 
 
-def _as_given(op: Op, frames: Value) -> Value:
+def _as_given(op: Op, _: Transform, frames: Value) -> tuple[list[State], Value]:
     """Takes preprocessed frames without the previous one: uint8 [n, S, H, W, C] -> [n, S, C, H, W]."""
-    return op.Transpose(cut(op, frames, 1), perm=[0, 1, 4, 2, 3])
+    return [], op.Transpose(cut(op, frames, 1), perm=[0, 1, 4, 2, 3])
+
+
+def _joints(op: Op, t: Transform, frames: Value) -> tuple[list[State], Value]:
+    """Returns the state of the normalization, and the network's input for each frame: float32 [n, J, D + 1]."""
+    assert t.skeleton is not None
+    size = [joints.SPACE + t.skeleton.dimensions]
+    after, found = joints.normalized(op, t.skeleton, cut(op, frames, 1), op.builder.input("space", DOUBLE, size))
+    return [("space", after, DOUBLE, size)], found
 
 
 def _prepared(op: Op, t: Transform, frames: Value) -> tuple[list[State], Value]:
@@ -139,13 +152,13 @@ def _stepped(
     """Runs the streaming step chunk by chunk: probabilities [K, N], end times [K] and the network's states."""
     t, names = manifest.transform, [state.name for state in artifact.states]
     lacking = op.Sub(op.Mul(group.chunks, [t.chunk]), length(op, clips))
-    padded = op.Pad(clips, op.Concat([0] * 5, lacking, [0] * 4, axis=0), op.CastLike(0, clips))
+    padded = _padded(op, t, clips, lacking)
     begun = [op.builder.input(state.name, FLOAT, _of_one(state)) for state in artifact.states]
 
     def step(inner: Op, k: Value, *states: Value) -> tuple[list[Value], list[Value]]:
         start = inner.Mul(inner.Reshape(k, [1]), [t.chunk])
         piece = cut(inner, padded, start, inner.Add(start, [t.chunk]))
-        found = inlined(inner, network, {"chunk": _in_order(inner, piece), **dict(zip(names, states, strict=True))})
+        found = inlined(inner, network, {"chunk": _in_order(inner, t, piece), **dict(zip(names, states, strict=True))})
         logits = inner.Squeeze(found["logits"], [0])
         return [found[f"{name}_out"] for name in names], [inner.Softmax(logits, axis=-1)]
 
@@ -158,18 +171,24 @@ def _stepped(
 def _windowed(
     op: Op, manifest: ClipManifest, network: bytes, artifact: Artifact, clips: Value, group: ticks.Group
 ) -> tuple[Value, Value, list[State]]:
-    """Runs on the central window of all frames so far: probabilities [1, N] (none before a first chunk), end, clip."""
+    """Runs on the central window of all frames so far, or on all of them where the network takes any number:
+    probabilities [1, N] (none before a first chunk), end, clip."""
     t = manifest.transform
-    shape = [len(t.streams), len(t.channels), t.size, t.size]
-    seen = op.Concat(op.builder.input("clip", UINT8, ["clip", *shape]), clips, axis=0)
-    total = length(op, seen)
-    start = op.Max(op.Div(op.Sub(total, [t.window]), [2]), [0])
-    window = cut(op, seen, start, op.Add(start, [t.window]))
-    lacking = op.Sub([t.window], length(op, window))
-    padded = op.Pad(window, op.Concat([0] * 5, lacking, [0] * 4, axis=0), op.CastLike(0, clips))
-    logits = inlined(op, network, {artifact.inputs[0].name: _in_order(op, padded)})["logits"]
+    shape: list[int | str] = [len(t.streams), len(t.channels), t.size, t.size]
+    kind = UINT8
+    if t.skeleton is not None:
+        shape, kind = [len(t.skeleton.joints), t.skeleton.dimensions + 1], FLOAT
+    seen = op.Concat(op.builder.input("clip", kind, ["clip", *shape]), clips, axis=0)
+    clip, *lengths = [port.name for port in artifact.inputs]
+    if lengths:
+        feed = {clip: _in_order(op, t, seen), lengths[0]: length(op, seen)}
+    else:
+        start = op.Max(op.Div(op.Sub(length(op, seen), [t.window]), [2]), [0])
+        window = cut(op, seen, start, op.Add(start, [t.window]))
+        feed = {clip: _in_order(op, t, _padded(op, t, window, op.Sub([t.window], length(op, window))))}
+    logits = inlined(op, network, feed)["logits"]
     some = op.Min(group.chunks, [1])
-    states: list[State] = [("clip", seen, UINT8, ["clip_out", *shape])]
+    states: list[State] = [("clip", seen, kind, ["clip_out", *shape])]
     return (
         cut(op, op.Softmax(logits, axis=-1), 0, some),
         op.Slice(group.ends_s, [-1], [2**62], [0]),
@@ -177,9 +196,15 @@ def _windowed(
     )
 
 
-def _in_order(op: Op, frames: Value) -> Value:
-    """T S C H W -> B S C T H W, with B = 1."""
-    return op.Unsqueeze(op.Transpose(frames, perm=[1, 2, 0, 3, 4]), [0])
+def _padded(op: Op, t: Transform, frames: Value, lacking: Value) -> Value:
+    """Appends so many zero frames, int64 [1]."""
+    rank = 3 if t.skeleton else 5
+    return op.Pad(frames, op.Concat([0] * rank, lacking, [0] * (rank - 1), axis=0), op.CastLike(0, frames))
+
+
+def _in_order(op: Op, t: Transform, frames: Value) -> Value:
+    """T S C H W -> B S C T H W, and T J D -> B T J D, with B = 1."""
+    return op.Unsqueeze(frames if t.skeleton else op.Transpose(frames, perm=[1, 2, 0, 3, 4]), [0])
 
 
 def _last_of_chunks(op: Op, chunk: int, group: ticks.Group) -> Value:

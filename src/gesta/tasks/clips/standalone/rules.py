@@ -5,10 +5,11 @@ For whoever wants to compute it without gesta. The rules are those of gesta.clip
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gesta.clips import cropping, crops, flow, preprocess
 from gesta.clips.clock import JITTER_S
+from gesta.clips.skeleton_sets import joint_set
 from gesta.clips.transform import COLORS, FLOW, Transform
 from gesta.decoding import DecoderSpec
 from gesta.tasks.clips.manifest import ClipManifest
@@ -17,12 +18,18 @@ from gesta.tasks.clips.manifest import ClipManifest
 def markdown(manifest: ClipManifest, inside: bool) -> str:
     """The whole page. `inside`: whether all of it is in model.onnx."""
     t = manifest.transform
-    steps = [*_time(t), *_gray(t), *_boxes(t), *_channels(t), *_scaling(t), *_network(manifest)]
+    pixels = [*_gray(t), *_boxes(t), *_channels(t), *_scaling(t)] if t.skeleton is None else []
+    steps = [*_time(t), *pixels, *_joints(t), *_network(manifest)]
     numbered = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, start=1))
     return f"# Preprocessing\n\n{_where(t, inside)}\n\n{numbered}\n"
 
 
 def _where(t: Transform, inside: bool) -> str:
+    if t.skeleton is not None:
+        return (
+            "All of this is computed inside `model.onnx`, which takes joints and their times (see `run.py`). You need "
+            f"this page only if you want to compute it yourself. Joints, in this order: {', '.join(t.skeleton.joints)}."
+        )
     if inside:
         return (
             "All of this is computed inside `model.onnx`, which takes RGB frames and their times (see `run.py`). You "
@@ -43,6 +50,8 @@ DEPTH = "crops and levels of depth images with their masks"
 
 def missing(t: Transform) -> str | None:
     """What of a transform is not in the graph, in words; None where all is."""
+    if t.skeleton is not None and not t.fused:
+        return None
     if t.tracker is not None:
         return "crops and masks of a tracker's people"
     if any(channel in FLOW for channel in t.channels):
@@ -123,6 +132,48 @@ def _skeleton(t: Transform) -> Iterator[str]:
     )
 
 
+def _joints(t: Transform) -> Iterator[str]:
+    space = t.skeleton
+    if space is None:
+        return
+    joints = joint_set(space.joints)
+    named = [[joints.joints[i] for i in group] for group in (joints.origin, *(joints.across or ()))]
+    yield (
+        f"**Joints.** float32 [{len(space.joints)}, {space.dimensions}], NaN where one is missing. A joint with a "
+        "coordinate that is not finite counts as missing"
+        + (
+            f", and so must one whose confidence is below {space.least_confidence:g}."
+            if space.least_confidence
+            else "."
+        )
+        + " Means are over the joints that are there. A frame without any joint changes nothing below."
+    )
+    if space.origin != "none":
+        which = "of each frame" if space.origin == "frame" else "of the first frame with a person"
+        yield (
+            f"**Origin.** The mean of {_listed(named[0])} {which} is subtracted; if all of them are missing, the "
+            "origin before, or at first the mean of all joints."
+        )
+    if space.scale != "none":
+        spans = " and ".join(
+            f"from {_listed([joints.joints[i] for i in a])} to {_listed([joints.joints[i] for i in b])}"
+            for a, b in joints.spans
+        )
+        size = f"the mean of the lengths {spans}" if spans else "the mean distance of the joints from their mean"
+        which = "the mean size of all frames so far" if space.scale == "so_far" else "the first size"
+        yield f"**Scale.** A frame's size is {size}, of those that are there. Coordinates are divided by {which}."
+    if space.view == "first" and joints.across is not None and space.dimensions == 3:
+        yield (
+            f"**View.** (x, z) is the vector from {_listed(named[1])} to {_listed(named[2])} in the first frame that "
+            "has both, divided by its length. From then on, a joint (a, b, c) becomes (a x + c z, b, c x - a z)."
+        )
+    yield "**Missing joints** are 0, and a last number is 1 for a joint that is there and 0 for one that is missing."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) < 2 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 def _gray(t: Transform) -> Iterator[str]:
     sources = {channel.removesuffix("_difference") for channel in t.channels}
     if t.body == "motion" or "gray" in sources or any(c in FLOW for c in t.channels):
@@ -193,6 +244,11 @@ def _network(manifest: ClipManifest) -> Iterator[str]:
             f"**Frames.** The central {t.window} of all frames; a shorter recording is padded with zero frames at its "
             f"end. A camera has no end: use its last {t.window} frames."
         )
+    elif t.sampling == "whole":
+        yield (
+            f"**Frames.** All frames of the recording. A camera has no end: use its last {t.window} frames, once for "
+            f"every {t.chunk}."
+        )
     else:
         again = (
             f" With a camera, the state is set to zeros again after {manifest.reset_after_chunks} chunks."
@@ -203,8 +259,9 @@ def _network(manifest: ClipManifest) -> Iterator[str]:
             f"**Chunks** of {t.chunk} frames; the last one is padded with zero frames. The network runs on one chunk "
             f"after the other and passes its state on; the first state is zeros.{again}"
         )
+    kind = "uint8 without scaling (its first layer divides by 255)" if t.skeleton is None else "float32"
     yield (
-        "**Network.** Its input is uint8 without scaling (its first layer divides by 255). Softmax, exp(x) / sum of "
+        f"**Network.** Its input is {kind}. Softmax, exp(x) / sum of "
         f"exp(x), turns its outputs into probabilities, in this order: {', '.join(manifest.labels)}. The last output "
         "is the one for the whole recording."
     )

@@ -9,6 +9,8 @@ In a program of your own:
     answers = model.push(frames, times, last=True)  # the end of the recording; the next push begins a new one
 frames: uint8 array [T, height, width, 3]: red, green, blue; upright; of one size within a recording.
 times: T seconds, when each frame was taken; any frame rate will do. Details: preprocessing.md.
+Models of skeletons take joints as frames, float32 [T, J, 2 or 3], in the order of model.notes["joints"], NaN where one
+is missing; as a file, .npy at 30 frames per second.
 answers: pairs (until which second, probabilities in the order of model.labels); the last one is about all of it.
 If the model finds gestures in long videos, model.events(answers) gives those that have ended (see decoder.py).
 """
@@ -62,21 +64,24 @@ class Recognizer:
 
 
 def read(video, color):
-    """Yields (frame, second) of a video file, in its stored orientation."""
-    import av
-
+    """Yields (frame, second) of a video file, in its stored orientation, or of a .npy file of joints."""
     try:
+        if video.endswith(".npy"):
+            yield from ((joints, number / 30) for number, joints in enumerate(np.float32(np.load(video))))
+            return
+        import av
+
         for frame in av.open(video).decode(video=0):
             image = frame.to_ndarray(format="rgb24" if color else "yuv444p")  # gray as it is stored
             yield image if color else np.stack([GRAY[image[0]]] * 3, axis=-1), float(frame.time)
-    except (OSError, av.error.FFmpegError) as error:
-        sys.exit(f"{video}: cannot be read as a video ({error}).")
+    except Exception as error:
+        sys.exit(f"{video}: cannot be read ({error}).")
 
 
 def predict(model, frames):
     """Returns all answers for a recording, from (frame, second) one by one."""
     frames, answers = iter(frames), []
-    held = list(islice(frames, 16)) or sys.exit("The video has no frames. Is the file complete?")
+    held = list(islice(frames, 16)) or sys.exit("The file has no frames. Is it complete?")
     while held:
         now, held = held, list(islice(frames, 16))
         answers += model.push(*map(np.stack, zip(*now, strict=True)), last=not held)
