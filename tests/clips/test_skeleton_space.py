@@ -230,6 +230,17 @@ def test_speed_changes_the_length_within_its_bounds():
     assert 50 <= min(lengths) < 55 and 66 < max(lengths) <= 75
 
 
+def test_frames_are_cut_off_at_both_ends_and_not_where_frames_have_labels():
+    kinect, skeleton = joint_set(KINECT_JOINTS), people(60)
+    augment = SkeletonAugmentation(turn_degrees=0, scale=0, speed=0, cut=0.2)
+    cut = [augment(skeleton, kinect, np.random.default_rng(seed)) for seed in range(40)]
+    firsts = {int(np.flatnonzero(np.isclose(skeleton[:, 0], one[0, 0]).all(-1))[0]) for one in cut}
+    assert {0, 11} <= firsts <= set(range(12))
+    assert 36 <= min(map(len, cut)) < 42 < 55 < max(map(len, cut)) <= 60
+    assert len(augment.of_fixed_length(skeleton, kinect, np.random.default_rng(0))) == 60
+    assert len(augment(skeleton[:1], kinect, np.random.default_rng(0))) == 1
+
+
 def test_dropped_joints_are_about_as_many_as_told():
     lost = [
         np.isnan(drop_joints(people(), 0.3, np.random.default_rng(seed))).all(-1).any(0).mean() for seed in range(50)

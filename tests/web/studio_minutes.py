@@ -3,6 +3,7 @@
     PYTHONPATH=src:tests python -m web.studio_minutes [--gestures 4 8] [--recipe live]
 
 Two generated people, five clips of 2.5 s of each gesture, half a minute of nothing from each; 640 x 480 at 20 frames/s.
+Then a new clip of every gesture by each of them: in how many the first event is the right one.
 """
 
 from __future__ import annotations
@@ -68,12 +69,12 @@ def train(client: httpx.Client, recipe: str) -> str:
     return str(found["model"])
 
 
-def tried(port: int, token: str, model: str, gesture: str) -> list[str]:
-    """Labels of the events of a new clip, and a second of rest."""
+def tried(port: int, token: str, model: str, gesture: str, person: int = 0) -> list[str]:
+    """Labels of the events of a new clip of a person, and a second of rest."""
     labels = []
     with connect(f"ws://127.0.0.1:{port}/api/ws/live?model={model}", origin=f"http://127.0.0.1:{port}") as socket:  # type: ignore[arg-type]
         socket.send(json.dumps({"token": token}))
-        for seq, (time_us, frame) in enumerate(jpegs(gesture, 0, CLIPS, CLIP_S + 1)):
+        for seq, (time_us, frame) in enumerate(jpegs(gesture, person, CLIPS, CLIP_S + 1)):
             socket.send(struct.pack("<IQ", seq, time_us) + frame)
             labels += [event["label"] for event in json.loads(socket.recv())["events"]]
     return labels
@@ -91,12 +92,19 @@ def measure(count: int, recipe: str) -> None:
         uploaded = time.monotonic()
         model = train(client, recipe)
         trained = time.monotonic()
-        labels = tried(port, client.headers["X-Gesta-Token"], model, gestures[0])
+        token = client.headers["X-Gesta-Token"]
+        seen = [(gestures[0], tried(port, token, model, gestures[0]))]
         live = time.monotonic()
+        asked = [(g, p) for p in range(len(PEOPLE)) for g in gestures][1:]
+        seen += [(gesture, tried(port, token, model, gesture, person)) for gesture, person in asked]
         for job in client.get("/state").json()["jobs"]:  # the measurement that follows by itself
             client.delete(f"/jobs/{job['id']}")
     steps = f"upload {uploaded - begun:.0f} s, training {trained - uploaded:.0f} s, trying {live - trained:.0f} s"
-    print(f"{count} gestures: {(live - begun) / 60:.2f} min ({steps}); {gestures[0]} seen as {labels}", flush=True)
+    right = sum(labels[:1] == [gesture] for gesture, labels in seen)
+    print(
+        f"{count} gestures: {(live - begun) / 60:.2f} min ({steps}); {right} of {len(seen)} new clips right", flush=True
+    )
+    print("; ".join(f"{gesture}: {', '.join(labels) or 'nothing'}" for gesture, labels in seen), flush=True)
 
 
 if __name__ == "__main__":

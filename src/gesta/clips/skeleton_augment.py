@@ -23,6 +23,7 @@ class SkeletonAugmentation(BaseModel):
     scale: float = Field(0.1, ge=0, lt=1, description="1 +- this for all axes, and half as much for each axis")
     shear: float = Field(0.0, ge=0, le=1)
     speed: float = Field(0.1, ge=0, lt=1, description="1 +- this")
+    cut: float = Field(0.0, ge=0, lt=0.5, description="largest share of the frames cut off at each end")
     noise: float = Field(
         0.0, ge=0, le=1, description="standard deviation of a random shift of every joint in every frame"
     )
@@ -30,8 +31,11 @@ class SkeletonAugmentation(BaseModel):
     mirror: float = Field(0.0, ge=0, le=1, description="probability; only where left and right mean the same")
 
     def __call__(self, skeleton: Skeleton, joints: JointSet, rng: np.random.Generator) -> Skeleton:
-        """One random variant of a skeleton T J D. T changes with the speed."""
+        """One random variant of a skeleton T J D. T changes with the speed and the cut."""
         changed = skeleton
+        if self.cut:
+            first, last = (rng.uniform(0, self.cut, 2) * len(skeleton)).astype(int)
+            changed = changed[first : len(skeleton) - last]
         if self.mirror and rng.random() < self.mirror:
             changed = mirrored(changed, joints)
         changed = (changed @ self._matrix(skeleton.shape[-1], rng)).astype(np.float32)
@@ -40,6 +44,11 @@ class SkeletonAugmentation(BaseModel):
         if self.noise:
             changed = changed + rng.normal(0, self.noise, changed.shape).astype(np.float32)
         return drop_joints(changed, self.joint_dropout, rng) if self.joint_dropout else changed
+
+    @property
+    def of_fixed_length(self) -> SkeletonAugmentation:
+        """The same without what changes the number of frames, for skeletons whose frames have labels."""
+        return self.model_copy(update={"speed": 0.0, "cut": 0.0})
 
     def _matrix(self, dimensions: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """D x D for row vectors: rotation, scale and shear in one."""

@@ -89,8 +89,7 @@ class Windows:
         chosen = chosen[: len(chosen) // self.transform.chunk * self.transform.chunk]
         taken, theta = pixels[chosen], None
         if self.transform.skeleton is not None and settings.skeleton is not None:
-            still = settings.skeleton.model_copy(update={"speed": 0.0})
-            taken = still(taken, joint_set(self.transform.skeleton.joints), rng)
+            taken = settings.skeleton.of_fixed_length(taken, joint_set(self.transform.skeleton.joints), rng)
         elif self.transform.skeleton is None and moves_pixels(settings):
             theta = draw_affine(self.transform.size, settings, rng)
         return taken, chunk_classes(classes[chosen], self.transform.chunk), theta

@@ -389,10 +389,10 @@ class ClipRecipe(Recipe):
                 "input.streams with skeleton and body or hand, model.skeleton, model.fusion (scores, features, "
                 "attention) and augmentation.modality_dropout must be set together; see the recipe fused"
             )
-        if self.input.fused and augmented is not None and (augmented.speed or augmented.mirror):
+        if self.input.fused and augmented is not None and (augmented.speed or augmented.cut or augmented.mirror):
             raise ValueError(
-                "with pixels, augmentation.skeleton.speed and .mirror must be 0: augmentation.speed and .flip apply "
-                "to both"
+                "with pixels, augmentation.skeleton.speed, .cut and .mirror must be 0: augmentation.speed and .flip "
+                "apply to both"
             )
         return self
 

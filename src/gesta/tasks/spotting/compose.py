@@ -72,7 +72,7 @@ class Windows:
         skeleton, target = at_speed(skeleton, target, self._speed(rng))
         start = int(rng.integers(0, max(len(skeleton) - self.frames, 0) + 1))
         skeleton, target = skeleton[start : start + self.frames], target[start : start + self.frames]
-        still = self.augmentation.model_copy(update={"speed": 0.0})
+        still = self.augmentation.of_fixed_length
         return still(skeleton, self.joints, rng), target
 
     def _speed(self, rng: np.random.Generator) -> float:

@@ -152,7 +152,7 @@ def bleu(said: Sequence[str], *references: Sequence[str | None]) -> float:
     except ImportError as error:
         raise GestaError(f"BLEU needs sacrebleu, which is not installed. Install it: {install('text')}") from error
     columns: list[Any] = [list(wording) for wording in references]
-    return float(sacrebleu.corpus_bleu(list(said), columns, tokenize="none").score)
+    return float(sacrebleu.corpus_bleu(list(said), columns, tokenize="none", force=True).score)  # tokenized as wanted
 
 
 def load(bundle: Bundle[TranslationManifest], at: Placement) -> Translator:
