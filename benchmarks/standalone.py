@@ -64,7 +64,7 @@ def main(exported: Path, folders: list[Path], count: int) -> None:
     print(
         f"\nsame label on {same} of {len(videos)} recordings ({same / len(videos):.1%}); differences of probabilities:"
     )
-    print(f"largest {max(differences):.3f}, 95 % below {np.quantile(differences, 0.95):.4f}", flush=True)
+    print(f"largest {max(differences):.2g}, 95 % below {np.quantile(differences, 0.95):.2g}", flush=True)
 
 
 if __name__ == "__main__":
