@@ -72,6 +72,26 @@ def test_clips_of_one_person_are_joined_in_a_stable_order(data):
     assert {p.id.split(", ")[1] for p in found} == {"p0", "p1"}
 
 
+def test_of_a_long_clip_of_nothing_only_short_stretches_are_joined(tmp_path):
+    """A brightness that says the time: 4 s of a gesture, half a minute of nothing."""
+    for label, count in (("wave", 40), ("none", 300)):
+        out = cv2.VideoWriter(str(tmp_path / f"{label}.avi"), cv2.VideoWriter_fourcc(*"MJPG"), FPS, (32, 32))
+        for n in range(count):
+            out.write(np.full((32, 32, 3), 50 + n // 2, np.uint8))
+        out.release()
+    samples = [Sample(n, n, color=Resource(tmp_path / f"{n}.avi"), label=n, subject="a") for n in ("wave", "none")]
+    found, problems = passages([*samples[:1] * 8, samples[1]], TRANSFORM, 1)
+    assert not problems
+    stretches = [(s, end - start) for one in found for s, start, end in one.sources if s.label == "none"]
+    assert len(stretches) > 3
+    assert all(0.9 <= length <= 4.2 for _, length in stretches)
+    assert np.ptp([s.start_s for s, _ in stretches]) > 5
+    sample, start, _ = next(part for one in found for part in one.sources if part[0].label == "none")
+    one = next(one for one in found if (sample, start) in [part[:2] for part in one.sources])
+    seen = one.pixels[round((start + 0.5) * FPS)].mean()
+    assert seen == pytest.approx(50 + (sample.start_s + 0.5) * FPS / 2, abs=3)
+
+
 def test_a_recording_with_spans_is_taken_whole(data):
     video = Resource(next((data / "right").glob("*.avi")))
     spans = [

@@ -12,11 +12,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gesta.clips.decode import header_times
 from gesta.clips.joining import Part, Span, joined
 from gesta.clips.plane import RawFrame
 from gesta.clips.preprocess import Preprocessor, raw_frames, unreadable
@@ -34,6 +36,8 @@ CLIPS_EACH = 8
 ENOUGH_CLIPS = 160
 """Fewer clips are joined repeatedly in different orders, to about this total number."""
 MOST_ROUNDS = 4
+OTHER_S = (1.0, 4.0)
+"""Duration of the stretch taken from a no-gesture clip: half a minute of nothing must not outweigh the gestures."""
 WORKERS = 2
 
 
@@ -164,18 +168,43 @@ def _joined(
 ) -> Passage:
     def frames_of(sample: Sample) -> list[RawFrame]:
         try:
-            found = list(raw_frames(sample, transform))
+            found = list(_frames(sample, transform))
         except GestaError as error:
             problems.append(unreadable(sample, error))
             return []
         return _shuffled(found, rng) if shuffled else found
 
-    parts = [Part(s, lambda s=s: frames_of(s)) for s in clips]  # type: ignore[misc]
+    def part_of(sample: Sample) -> Part:
+        try:
+            cut = _stretch(sample, transform, rng) if is_none(sample.label) else sample
+        except GestaError:
+            cut = sample  # reading its frames tells what is wrong
+        return Part(cut, lambda: frames_of(cut))
+
+    parts = [part_of(sample) for sample in clips]
     spans: list[Span] = []
     pixels, ends_s = streamed(joined(parts, rng, spans), _causal(clips[0], transform))
     who = f", {clips[0].subject}" if clips[0].subject else ""
     truth = [Event(s.label, start, end) for s, start, end in spans if s.label is not None and not is_none(s.label)]
     return Passage(f"{name}{who}", pixels, ends_s, tuple(truth), tuple(spans))
+
+
+def _stretch(sample: Sample, transform: Transform, rng: np.random.Generator) -> Sample:
+    """Returns a random stretch of a clip without a gesture."""
+    video = sample.color or sample.depth
+    times = [f.time_s for f in raw_frames(sample, transform)] if video is None else header_times(video)
+    length_s = float(rng.uniform(*OTHER_S))
+    start_s = float(rng.uniform(0, max(0.0, max(times, default=0.0) - length_s)))
+    return replace(sample, start_s=start_s, end_s=start_s + length_s)
+
+
+def _frames(sample: Sample, transform: Transform) -> Iterator[RawFrame]:
+    """Yields a clip's frames; of a stretch, without decoding what follows it."""
+    if sample.end_s is None:
+        return raw_frames(sample, transform)
+    start_s, end_s = sample.start_s or 0.0, sample.end_s
+    whole = raw_frames(replace(sample, start_s=None, end_s=None), transform)
+    return (frame for frame in takewhile(lambda frame: frame.time_s <= end_s, whole) if frame.time_s >= start_s)
 
 
 def _causal(sample: Sample, transform: Transform) -> Preprocessor:

@@ -131,7 +131,8 @@ def _videos(passage: Passage, start_s: float, end_s: float) -> list[tuple[str, s
         start, end = max(start_s, first) - first, min(end_s, last) - first
         if end > start and (sample.color or sample.depth) is not None:
             name = "" if sample.id == passage.id else f" {sample.id}"
-            part = replace(sample, start_s=start, end_s=end)
+            begin = sample.start_s or 0.0
+            part = replace(sample, start_s=begin + start, end_s=begin + end)
             found += [(f"{caption}{name}", uri) for caption, uri in video_strip(part)]
     return found
 
