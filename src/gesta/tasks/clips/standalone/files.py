@@ -64,12 +64,13 @@ def told(manifest: ClipManifest) -> str:
 def _golden(recognizer: Recognizer, inside: bool) -> bytes:
     """Returns a synthetic example and gesta's answer to it."""
     t = recognizer.manifest.transform
-    count = example.count_for(t)
+    count, times = example.count_for(t), example.times(t)
+    frames: NDArray[Any]
     if t.skeleton is not None:
-        times, frames = example.times(t), wandering(*t.frame_shape, count)
+        frames = wandering(len(t.skeleton.joints), t.skeleton.dimensions, count)
         clip = _preprocessed(t, [Frame(float(s), joints=joints) for s, joints in zip(times, frames, strict=True)])
     elif inside:
-        times, frames = example.times(t), example.drawn(example.drawing(count))
+        frames = example.drawn(example.drawing(count))
         clip = _preprocessed(t, [Frame(float(s), color=image) for s, image in zip(times, frames, strict=True)])
     else:
         rng = np.random.default_rng(0)
