@@ -152,7 +152,7 @@ def test_zip_and_precision(joint, tmp_path):
     zipped = io.save_zip(io.read(joint, ClipManifest), tmp_path / "joint.zip")
     clips = [clip.pixels for clip in clips_for(joint)]
     same(gesta.load(zipped, threads=1, precision="fp32").predict_clips(clips), gesta.load(joint).predict_clips(clips))
-    with pytest.raises(GestaError, match=r"nothing for openvino int8\. It has openvino fp32, torch fp32"):
+    with pytest.raises(GestaError, match=r"has no network for openvino int8\. It has openvino fp32, torch fp32"):
         gesta.load(joint, precision="int8")
 
 
@@ -183,7 +183,7 @@ def test_engines_that_are_not_there(joint, tmp_path):
     with pytest.raises(GestaError, match=r"unknown engine 'openvno'; .* Did you mean openvino") as caught:
         gesta.load(joint, "openvno")
     assert caught.value.usage
-    with pytest.raises(GestaError, match=r"nothing for onnxruntime\. It has openvino fp32, torch fp32"):
+    with pytest.raises(GestaError, match=r"has no network for onnxruntime\. It has openvino fp32, torch fp32"):
         gesta.load(joint, "onnxruntime")
     empty = io.read(make_bundle(tmp_path / "bundle", "cnn3d_lstm"), ClipManifest)
     with pytest.raises(GestaError, match="no weights and no network"):
