@@ -217,7 +217,7 @@ def test_class_that_is_imported_is_taken(monkeypatch):
         (None, "model.options.color=3", "unexpected keyword argument 'color'"),
         (None, "model.width=0.5", "model.width: my_package.net:MyNet comes from another package"),
         ("import nothing_such", "", "No module named 'nothing_such' (net.py, line 1)"),
-        ("def MyNet(classes): return 3", "", "it gives int, not a torch.nn.Module"),
+        ("def MyNet(classes): return 3", "", "it returns int, not a torch.nn.Module"),
         ("from torch import nn\ndef MyNet(classes): return nn.Flatten()", "", "expected logits [1, 3]"),
         ("from torch import nn\ndef MyNet(classes): return nn.Linear(2, 3)", "", "does not take a clip uint8"),
     ],
