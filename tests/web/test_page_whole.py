@@ -151,7 +151,7 @@ def results_and_export(driver):
     own, report = driver.window_handles
     driver.switch_to.window(report)
     until(lambda: "Confusion" in said(driver, "body"), said="the report is drawn")
-    assert driver.execute_script("return getComputedStyle(document.body).maxWidth") == "960px"
+    assert driver.execute_script("return getComputedStyle(document.body).maxWidth") == "1120px"
     driver.switch_to.window(own)
     driver.execute_script("location.hash = 'export'")
     press(driver, "#get-bundle")
