@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from gesta.recipes.load import RecipeError
 from gesta.recipes.schema import TrainingSettings
 from gesta.tasks.clips.passages import is_none
-from gesta.tasks.clips.recipe import OF_FLOW, ClipRecipe, InputSettings, SkeletonSettings
+from gesta.tasks.clips.recipe import ClipRecipe, InputSettings, SkeletonSettings
+from gesta.tasks.clips.recipe_model import OF_FLOW
 
 ENOUGH = 0.9
 """A modality is used if at least this fraction of the clips has it; the other clips are skipped and listed."""

@@ -17,7 +17,8 @@ from gesta.tasks.clips.baselines import EMBEDDING, FEW, FOLDS, NETWORK, VOTE, An
 from gesta.tasks.clips.data import ClipSet
 from gesta.tasks.clips.learn import Job, Learned, trained
 from gesta.tasks.clips.lookups import MEAN, NEIGHBOR, SKELETONS, Examples, Fold, examples_of, plain
-from gesta.tasks.clips.recipe import SETTINGS_OF, ClipRecipe
+from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.tasks.clips.recipe_model import SETTINGS_OF
 from gesta.training.data import TrainingData
 
 

@@ -18,7 +18,8 @@ from gesta.schema import GestaError
 from gesta.tasks.clips.data import ClipSet
 from gesta.tasks.clips.facts import transform_for
 from gesta.tasks.clips.network import fresh
-from gesta.tasks.clips.recipe import ClipRecipe, ModelSettings, SkeletonSettings
+from gesta.tasks.clips.recipe import ClipRecipe, SkeletonSettings
+from gesta.tasks.clips.recipe_model import ModelSettings
 from gesta.training.data import TrainingData
 
 KEPT = 4000

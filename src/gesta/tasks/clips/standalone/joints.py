@@ -107,12 +107,9 @@ def _turn(op: Op, space: SkeletonSpace, joints: JointSet, seen: Seen, cos: Value
     left = 1 + 2 * len(joints.spans)
     line = op.Sub(_row(op, seen.means, left + 1), _row(op, seen.means, left))
     x, z = cut(op, line, 0, 1), cut(op, line, 2, 3)
-    long = op.Mul(
-        op.Sqrt(op.Add(op.Mul(x, x), op.Mul(z, z))),
-        _row(op, op.Mul(op.Gather(seen.complete, [left]), op.Gather(seen.complete, [left + 1])), 0),
-    )
-    open_yet = op.And(op.Equal(op.Abs(cos), 0.0), op.Equal(op.Abs(sin), 0.0))
-    first = op.And(open_yet, op.Greater(long, 0.0))
+    both = op.Mul(_row(op, seen.complete, left), _row(op, seen.complete, left + 1))
+    long = op.Mul(op.Sqrt(op.Add(op.Mul(x, x), op.Mul(z, z))), both)
+    first = op.And(_not_turned(op, cos, sin), op.Greater(long, 0.0))
     safe = op.Where(first, long, op.CastLike(1.0, long))
     return op.Where(first, op.Div(x, safe), cos), op.Where(first, op.Div(z, safe), sin)
 
@@ -130,8 +127,11 @@ def _placed(op: Op, space: SkeletonSpace, points: Value, state: Value) -> Value:
         return placed
     x, y, z = (cut(op, placed, i, i + 1, axis=1) for i in range(3))
     turned = op.Concat(op.Add(op.Mul(x, cos), op.Mul(z, sin)), y, op.Sub(op.Mul(z, cos), op.Mul(x, sin)), axis=1)
-    none = op.And(op.Equal(op.Abs(cos), 0.0), op.Equal(op.Abs(sin), 0.0))
-    return op.Where(none, placed, turned)
+    return op.Where(_not_turned(op, cos, sin), placed, turned)
+
+
+def _not_turned(op: Op, cos: Value, sin: Value) -> Value:
+    return op.And(op.Equal(cos, 0.0), op.Equal(sin, 0.0))
 
 
 def _row(op: Op, values: Value, number: int) -> Value:

@@ -152,7 +152,7 @@ def _stepped(
     """Runs the streaming step chunk by chunk: probabilities [K, N], end times [K] and the network's states."""
     t, names = manifest.transform, [state.name for state in artifact.states]
     lacking = op.Sub(op.Mul(group.chunks, [t.chunk]), length(op, clips))
-    padded = _padded(op, t, clips, lacking)
+    padded = _padded(op, clips, lacking)
     begun = [op.builder.input(state.name, FLOAT, _of_one(state)) for state in artifact.states]
 
     def step(inner: Op, k: Value, *states: Value) -> tuple[list[Value], list[Value]]:
@@ -185,7 +185,7 @@ def _windowed(
     else:
         start = op.Max(op.Div(op.Sub(length(op, seen), [t.window]), [2]), [0])
         window = cut(op, seen, start, op.Add(start, [t.window]))
-        feed = {clip: _in_order(op, t, _padded(op, t, window, op.Sub([t.window], length(op, window))))}
+        feed = {clip: _in_order(op, t, _padded(op, window, op.Sub([t.window], length(op, window))))}
     logits = inlined(op, network, feed)["logits"]
     some = op.Min(group.chunks, [1])
     states: list[State] = [("clip", seen, kind, ["clip_out", *shape])]
@@ -196,10 +196,9 @@ def _windowed(
     )
 
 
-def _padded(op: Op, t: Transform, frames: Value, lacking: Value) -> Value:
-    """Appends so many zero frames, int64 [1]."""
-    rank = 3 if t.skeleton else 5
-    return op.Pad(frames, op.Concat([0] * rank, lacking, [0] * (rank - 1), axis=0), op.CastLike(0, frames))
+def _padded(op: Op, frames: Value, lacking: Value) -> Value:
+    """Appends `lacking` zero frames, int64 [1]."""
+    return op.Pad(frames, op.Concat([0], lacking, axis=0), op.CastLike(0, frames), [0])
 
 
 def _in_order(op: Op, t: Transform, frames: Value) -> Value:

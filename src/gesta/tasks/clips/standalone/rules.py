@@ -13,6 +13,7 @@ from gesta.clips.skeleton_sets import joint_set
 from gesta.clips.transform import COLORS, FLOW, Transform
 from gesta.decoding import DecoderSpec
 from gesta.tasks.clips.manifest import ClipManifest
+from gesta.words import counted
 
 
 def markdown(manifest: ClipManifest, inside: bool) -> str:
@@ -137,16 +138,11 @@ def _joints(t: Transform) -> Iterator[str]:
     if space is None:
         return
     joints = joint_set(space.joints)
+    unsure = f" Set joints with a confidence below {space.least_confidence:g} to NaN." if space.least_confidence else ""
     named = [[joints.joints[i] for i in group] for group in (joints.origin, *(joints.across or ()))]
     yield (
-        f"**Joints.** float32 [{len(space.joints)}, {space.dimensions}], NaN where one is missing. A joint with a "
-        "coordinate that is not finite counts as missing"
-        + (
-            f", and so must one whose confidence is below {space.least_confidence:g}."
-            if space.least_confidence
-            else "."
-        )
-        + " Means are over the joints that are there. A frame without any joint changes nothing below."
+        f"**Joints.** float32 [{len(space.joints)}, {space.dimensions}]. A joint is missing if a coordinate is not "
+        f"finite.{unsure} Means are over the joints that are not missing. A frame without joints changes nothing below."
     )
     if space.origin != "none":
         which = "of each frame" if space.origin == "frame" else "of the first frame with a person"
@@ -256,8 +252,8 @@ def _network(manifest: ClipManifest) -> Iterator[str]:
             else ""
         )
         yield (
-            f"**Chunks** of {t.chunk} frames; the last one is padded with zero frames. The network runs on one chunk "
-            f"after the other and passes its state on; the first state is zeros.{again}"
+            f"**Chunks** of {counted(t.chunk, 'frame')}; the last one is padded with zero frames. The network runs on "
+            f"one chunk after the other and passes its state on; the first state is zeros.{again}"
         )
     kind = "uint8 without scaling (its first layer divides by 255)" if t.skeleton is None else "float32"
     yield (
