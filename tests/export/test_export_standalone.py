@@ -155,7 +155,7 @@ def test_the_program_is_short_and_needs_no_gesta(exported):
         [sys.executable, exported / "run.py", "no.mp4"], capture_output=True, text=True, check=False
     )
     assert missing.returncode == 1
-    assert "no.mp4: cannot be read (" in missing.stderr
+    assert "no.mp4: cannot be used (" in missing.stderr
 
 
 def test_a_video_file_is_named_as_by_gesta(exported, tmp_path):

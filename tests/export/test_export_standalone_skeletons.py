@@ -1,5 +1,6 @@
 """The ONNX file of a model of skeletons takes joints, normalizes them itself, and says what gesta says."""
 
+import io
 import subprocess
 import sys
 
@@ -75,6 +76,12 @@ def test_joints_give_gestas_answers(tmp_path, monkeypatch, name, sampling, chunk
         np.testing.assert_allclose(row, list(answer.probabilities.values()), atol=1e-5)
 
 
+def array_bytes(values):
+    held = io.BytesIO()
+    np.save(held, values)
+    return held.getvalue()
+
+
 @pytest.mark.integration
 def test_a_file_of_joints_gets_the_answer_of_gesta_predict(tmp_path):
     folder = exported(tmp_path, "dd_net", "whole", 4, KINECT)
@@ -87,9 +94,10 @@ def test_a_file_of_joints_gets_the_answer_of_gesta_predict(tmp_path):
     assert f"{expected.label}  {max(expected.probabilities.values()):.2f}" in done.stdout  # the only event
     assert not (folder / "camera.py").exists()
     assert "**Scale.**" in (folder / "preprocessing.md").read_text()
-    file.write_bytes(b"not an array")
-    done = subprocess.run(
-        [sys.executable, str(folder / "run.py"), str(file)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert "cannot be read" in done.stderr
+    for content, reason in ((b"not an array", "magic string"), (array_bytes(np.zeros((9, 5, 3))), "(9, 5, 3)")):
+        file.write_bytes(content)
+        words = [sys.executable, str(folder / "run.py"), str(file)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"{file}: cannot be used (")
+        assert reason in done.stderr

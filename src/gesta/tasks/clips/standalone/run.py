@@ -9,8 +9,7 @@ In a program of your own:
     answers = model.push(frames, times, last=True)  # the end of the recording; the next push begins a new one
 frames: uint8 array [T, height, width, 3]: red, green, blue; upright; of one size within a recording.
 times: T seconds, when each frame was taken; any frame rate will do. Details: preprocessing.md.
-Models of skeletons take joints as frames, float32 [T, J, 2 or 3], in the order of model.notes["joints"], NaN where one
-is missing; as a file, .npy at 30 frames per second.
+For skeletons: joints, float32 [T, J, D], NaN where missing, in the order of model.notes["joints"]; .npy at 30 frames/s.
 answers: pairs (until which second, probabilities in the order of model.labels); the last one is about all of it.
 If the model finds gestures in long videos, model.events(answers) gives those that have ended (see decoder.py).
 """
@@ -42,7 +41,12 @@ class Recognizer:
             self.decoder = Decoder(numbers, self.labels, numbers.half_s)
 
     def push(self, frames, times, last=False):
-        """Returns [(until second, probabilities), ...]: one every few frames, often none yet."""
+        """Returns [(until second, probabilities), ...]: one every few frames, often none yet. Raises ValueError."""
+        port = self.session.get_inputs()[0]
+        sizes = zip(port.shape, frames.shape, strict=False)
+        fits = frames.ndim == len(port.shape) and all(isinstance(n, str) or n == m for n, m in sizes)
+        if not fits or frames.dtype != TYPES[port.type]:
+            raise ValueError(f"it is {frames.dtype} {frames.shape}; expected {TYPES[port.type].__name__} {port.shape}")
         if not self.state:
             self.state = self.beginning(*frames.shape[1:3])
         given = {"frames": frames, "times_s": np.asarray(times, np.float64), "last": np.array(last)}
@@ -65,17 +69,14 @@ class Recognizer:
 
 def read(video, color):
     """Yields (frame, second) of a video file, in its stored orientation, or of a .npy file of joints."""
-    try:
-        if video.endswith(".npy"):
-            yield from ((joints, number / 30) for number, joints in enumerate(np.float32(np.load(video))))
-            return
-        import av
+    if video.endswith(".npy"):
+        joints = np.float32(np.lib.format.open_memmap(video, mode="r"))  # never loads pickles
+        return (yield from zip(joints, np.arange(len(joints)) / 30, strict=True))
+    import av
 
-        for frame in av.open(video).decode(video=0):
-            image = frame.to_ndarray(format="rgb24" if color else "yuv444p")  # gray as it is stored
-            yield image if color else np.stack([GRAY[image[0]]] * 3, axis=-1), float(frame.time)
-    except Exception as error:
-        sys.exit(f"{video}: cannot be read ({error}).")
+    for frame in av.open(video).decode(video=0):
+        image = frame.to_ndarray(format="rgb24" if color else "yuv444p")  # gray as it is stored
+        yield image if color else np.stack([GRAY[image[0]]] * 3, axis=-1), float(frame.time)
 
 
 def predict(model, frames):
@@ -104,15 +105,16 @@ def main(wanted):
         sys.exit(__doc__)
     model = Recognizer()
     if wanted[0] == "--check":
-        return check(model)
+        sys.exit(check(model))
     for video in wanted:
-        answers = predict(model, read(video, model.notes["color"] == "1"))
-        row = answers[-1][1]
-        best = ", ".join(f"{model.labels[i]} {row[i]:.4f}" for i in np.argsort(-row)[:3])
+        try:
+            answers = predict(model, read(video, model.notes["color"] == "1"))
+        except Exception as error:
+            sys.exit(f"{video}: cannot be used ({error}).")
+        best = ", ".join(f"{model.labels[i]} {row[i]:.4f}" for _, row in answers[-1:] for i in np.argsort(-row)[:3])
         events = [video, *(event.line for event in model.events(answers, last=True))] if model.finds else []
         print("\n".join(events) or f"{video}  {best}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])
