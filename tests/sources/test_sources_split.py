@@ -100,7 +100,7 @@ def test_unknown_people_are_stratified_and_it_says_what_that_means():
     done, notes = assign_splits(data, seed=1)
     counts = Counter((s.label, s.split) for s in done)
     assert {counts[(label, part)] for label in ("wave", "clap") for part in ("val", "test")} == {2}
-    assert "people unknown" in notes[0]
+    assert "the people are unknown" in notes[0]
     assert "optimistic for new people" in notes[0]
 
 
@@ -129,7 +129,7 @@ def test_same_person_on_both_sides_is_kept_and_reported():
     data = [*people(4, split="train"), sample("x", "wave", "p0", "test"), sample("y", "wave", "p9", "val")]
     done, notes = assign_splits(data, seed=0)
     assert done == data
-    assert notes == ["1 person in both train and test (p0), so the accuracy is optimistic."]
+    assert notes == ["1 person is in both train and test (p0), so the accuracy is optimistic."]
 
 
 def test_rows_without_split_go_to_their_person():

@@ -142,10 +142,12 @@ def _move(
         if not taken:
             notes.append(f"{what} part: none of {len(pool)} samples, because no label has two recordings to split.")
             return
-        why = "people unknown" if unknown else f"there are only {len(people)} people"
+        few = f"there are only {counted(len(people), 'person', 'people')}"
+        why = "the people are unknown" if unknown else few
+        advice = "Give the person of each recording." if unknown else "Record three or more people."
         notes.append(
             f"{what} part: {len(taken)} of {len(pool)} samples drawn by label, because {why}. The same person may be "
-            "in both parts, so the accuracy is optimistic for new people. Give the person of each recording."
+            f"in both parts, so the accuracy is optimistic for new people. {advice}"
         )
     splits.update(dict.fromkeys(taken, part))
 
@@ -204,7 +206,8 @@ def _same_person_notes(samples: Sequence[Sample]) -> list[str]:
         if shared:
             few = ", ".join(shared[:5]) + (", ..." if len(shared) > 5 else "")
             people = counted(len(shared), "person", "people")
-            notes.append(f"{people} in both {one} and {other} ({few}), so the accuracy is optimistic.")
+            verb = "is" if len(shared) == 1 else "are"
+            notes.append(f"{people} {verb} in both {one} and {other} ({few}), so the accuracy is optimistic.")
     return notes
 
 
