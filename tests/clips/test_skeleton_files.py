@@ -24,7 +24,10 @@ REAL = Path(__file__).parents[3] / "shared" / "data"
 
 
 def points(frames, joints, numbers=3, seed=0):
-    return np.random.default_rng(seed).normal(size=(frames, joints, numbers)).round(4)
+    """Positions, and confidences from 0 on as the fourth numbers."""
+    found = np.random.default_rng(seed).normal(size=(frames, joints, numbers)).round(4)
+    found[..., 3:4] = np.abs(found[..., 3:4])
+    return found
 
 
 def read(path, content, joints=None):
@@ -189,18 +192,22 @@ def test_positions_in_the_image_alone_have_two_dimensions(tmp_path):
     ("name", "content", "message"),
     [
         ("a.mp4", b"", "is not a file of skeletons"),
-        ("a.npy", b"", "is not a .npy array"),
-        ("a.npy", b"\x93NUMPY\x01\x00\x06\x00{'desc", "is not a .npy array"),
+        ("a.npy", b"", "its header cannot be read"),
+        ("a.npy", b"\x93NUMPY\x01\x00\x06\x00{'desc", "its header cannot be read"),
+        ("a.npy", npy(points(5, 20))[:-9], "its header announces 300 numbers, but only 2,391 bytes follow"),
         ("a.npy", npy(np.zeros((0, 20, 3))), "contains no frames"),
         ("a.npy", npy(np.full((5, 20, 3), np.nan)), "nobody is tracked in any of its 5 frames"),
         ("a.npy", npy(np.zeros((5, 60))), "its shape is"),
         ("a.npy", npy(np.zeros((5, 21, 3))), "has 21 joints, but 20 are named"),
-        ("a.npy", npy(np.array([["a"]])), "expected a .npy array of numbers"),
+        ("a.npy", npy(np.array([["a"]])), "it contains <U1 of shape (1, 1), not numbers"),
+        ("a.npy", npy(np.ones((5, 20, 4)) * [1, 1, 1, -1]), "nobody is tracked in any of its 5 frames"),
+        ("a.npy", npy(np.full((5, 20, 3), 1e300)), "nobody is tracked in any of its 5 frames"),
         ("a.skeleton", "0\n", "contains no frames"),
         ("a.skeleton", "2\n0\n1\n", "ends in the middle of a frame"),
         ("a.skeleton", "many\n", "expected a count, found 'many'"),
         ("a.skeleton", "1\n1\n7 0\n1\n1 2 3\n", "expected 25 joints of 12 numbers"),
         ("a.skeleton", "99999999999\n", "expected a count"),
+        ("a.skeleton", "1\n0\n0\n", "announces 1 frames, but it goes on after them"),
         ("a.txt", "1 2 3 4\n", "expected 20 rows"),
         ("a.txt", "1;2;3\n", "expected 140"),
         ("a.txt", "words\n", "expected rows of numbers"),
@@ -216,12 +223,94 @@ def test_positions_in_the_image_alone_have_two_dimensions(tmp_path):
         ("a.json", json.dumps([[[1, 2]] * 5]), "no known set has 5 landmarks"),
         ("a.json", json.dumps([[[1, 2]] * 21, [[1, 2]] * 33]), "[21, 33] landmarks"),
         ("a.json", json.dumps([{"landmarks": [{"a": 1}]}]), "expected 1 landmarks with x, y, z"),
+        ("a.json", json.dumps([[{"x": 10**400, "y": 1}] * 21]), "where a number is expected"),
+        ("a.json", json.dumps([[{"x": [1], "y": 1}] * 21]), "it has '[1]' where a number is expected"),
+        ("a.json", json.dumps([[{"x": True, "y": 1}] * 21]), "it has 'True' where a number is expected"),
+        ("a.json", json.dumps([[[[1, 2]] * 21] * 2]), "the landmarks of 2 people or hands"),
+        ("a.json", json.dumps({"fps": "fast", "frames": [[[1, 2]] * 21]}), "it has 'fast' where a number"),
+        ("a.json", json.dumps({"fps": 0, "frames": [[[1, 2]] * 21]}), "its frame rate is 0"),
     ],
 )
 def test_what_is_wrong_is_told_with_the_files_name(tmp_path, name, content, message):
     with pytest.raises(GestaError) as caught:
         read(tmp_path / name, content, KINECT_JOINTS if name == "a.npy" else None)
     assert str(caught.value).startswith(str(tmp_path / name)) and message in str(caught.value)
+
+
+HEADER = ",".join(f"x{i},y{i}" for i in range(21))
+ROW = ",".join(["1,2"] * 21)
+
+
+def wide(*rows, first=""):
+    return "\n".join([first + HEADER, *rows])
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([ROW, ROW[:-2]], "row 2 below the header has 41 cells, the header 42"),
+        ([f"{ROW},3"], "row 1 below the header has 43 cells, the header 42"),
+        ([f'"{ROW}', ROW], "below the header has"),
+        ([ROW, ROW.replace("1", "l", 1)], "row 2 below the header has 'l' where a number is expected"),
+    ],
+)
+def test_a_broken_row_of_landmarks_is_told(tmp_path, rows, message):
+    with pytest.raises(GestaError) as caught:
+        read(tmp_path / "a.csv", wide(*rows))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        (("0", "0.2", "0.1"), "its times jump back, from 0.2 s to 0.1 s"),
+        (("0", "inf", "1"), "frame 1 (from 0) has no time"),
+        (("0", "", "1"), "frame 1 (from 0) has no time"),
+        (("2", "2", "2"), "all its frames have the time 2 s"),
+        (("0", "33", "1e300"), "its times span 1e+300 s, more than a day"),
+    ],
+)
+def test_times_that_no_recording_has_are_told(tmp_path, times, message):
+    frames = [{"time_s": float(time or "nan"), "landmarks": [[1, 2]] * 21} for time in times]
+    for name, content in (
+        ("a.csv", wide(*(f"{time},{ROW}" for time in times), first="time_s,")),
+        ("a.json", json.dumps(frames)),
+    ):
+        with pytest.raises(GestaError) as caught:
+            read(tmp_path / name, content)
+        assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["0,20,1,2"], "a frame has the landmark 20 twice"),
+        (["inf,20,1,2"], "its frame numbers are not whole numbers"),
+        (["1,0,1,2", "1e18,20,1,2"], "its 3 frames are numbered from 0 to 1e+18"),
+        (["1,21,1,2", "1,30,1,2"], "its 23 landmarks are numbered from 0 to 30, with gaps"),
+    ],
+)
+def test_a_broken_table_with_one_row_per_landmark_is_told(tmp_path, rows, message):
+    with pytest.raises(GestaError) as caught:
+        read(tmp_path / "a.csv", "\n".join(["frame,landmark,x,y", *(f"0,{i},1,2" for i in range(21)), *rows]))
+    assert message in str(caught.value)
+
+
+def test_rows_of_landmarks_keep_times_gaps_and_the_landmarks_order(tmp_path):
+    rows = [f"{frame},{frame / 10},{i},{i},{frame}" for frame in (20, 22, 26) for i in range(20, -1, -1)]
+    found = read(tmp_path / "a.csv", "\n".join(["frame,time_s,landmark,x,y", *rows]))
+    assert found.joints == HAND_JOINTS and found.times_s.tolist() == pytest.approx([2, 2.2, 2.4, 2.6])
+    assert found.values[3].tolist() == [[i, 26] for i in range(21)]
+    assert np.isnan(found.values[2]).all()
+
+
+def test_tables_as_a_spreadsheet_with_decimal_commas_writes_them(tmp_path):
+    header = ";".join(f"x{i};y{i}" for i in range(21))
+    found = read(tmp_path / "a.csv", f"{header};\n" + ";".join(["1,5;2,5"] * 21) + ";\n")
+    assert found.values[0, 20].tolist() == [1.5, 2.5]
+    numbers = ";".join(["1,5;2,5;3,5;0;0;0;0;0;0"] * 20)
+    assert read(tmp_path / "b.csv", numbers).values[0, 19].tolist() == [1.5, 2.5, 3.5]
+    assert read(tmp_path / "c.csv", numbers.replace(",", ".").replace(";", ",").replace("2.5", "1e-05")).fps is None
 
 
 def test_another_number_of_joints_than_expected_is_told(tmp_path):

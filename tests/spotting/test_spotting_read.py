@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from spotting.skeletons import WAYS, write_frame_labels, write_sequences, write_table
+from spotting.skeletons import JOINTS, WAYS, write_frame_labels, write_sequences, write_table
 
-from gesta.schema import GestaError
+from gesta.clips.skeleton_space import SkeletonSpace
 from gesta.sources import recordings
 from gesta.tasks import catalog
+from gesta.tasks.spotting.data import Facts, tracks
 
 
 def test_sequences_with_spans(tmp_path):
@@ -51,11 +52,30 @@ def test_bad_rows_and_missing_files_are_listed(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../outside.npy", "/etc/passwd"])
-def test_paths_that_lead_out_are_refused(name, tmp_path):
+def test_paths_that_lead_out_are_left_out_and_the_others_read(name, tmp_path):
     root = write_sequences(tmp_path / "data", count=1)
-    write_table(root / "labels.csv", recordings.SPANS, [(name, "lift", 3, 20)])
-    with pytest.raises(GestaError, match="is outside the folder"):
-        recordings.read(root)
+    rows = [(name, "lift", 3, 20), ("sequences/00.npy", "lift", 3, 20), ("sequences/00.npy", "lift", 3, "9" * 5000)]
+    write_table(root / "labels.csv", recordings.SPANS, rows)
+    listing = recordings.read(root)
+    assert [(r.id, len(r.spans)) for r in listing.samples] == [("sequences/00.npy", 1)]
+    reasons = [problem.reason for problem in listing.problems]
+    assert f"line 2: {name} is outside the folder" in reasons[0] and "are not a span" in reasons[1]
+
+
+def test_rows_of_classes_without_a_label_are_passed_over(tmp_path):
+    root = write_frame_labels(tmp_path / "data")
+    (root / "classes.csv").write_text("id,label\n0,lift\n1\n2,standby\n")
+    assert [span.label for span in recordings.read(root).samples[0].spans] == ["lift", "1"]
+
+
+def test_gestures_after_the_end_are_told(tmp_path):
+    root = write_sequences(tmp_path / "data", count=1)
+    rows = [("sequences/00.npy", "lift", 3, 20), ("sequences/00.npy", "aside", 2000, 2020)]
+    write_table(root / "labels.csv", recordings.SPANS, rows)
+    facts = Facts(SkeletonSpace(joints=JOINTS), 20.0, ("none", "lift", "aside"))
+    (track,), (problem,) = tracks(recordings.read(root).samples, facts)
+    assert set(track.target.tolist()) == {0, 1}
+    assert "1 gesture left out: after the end at" in problem.reason and "the first aside at 100.0 s" in problem.reason
 
 
 def test_other_folders_are_not_taken(tmp_path):

@@ -13,9 +13,6 @@ Missing joints are NaN in all of them.
 
 from __future__ import annotations
 
-import io
-import tokenize
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -26,22 +23,11 @@ from gesta.clips import skeleton_mediapipe, skeleton_msr
 from gesta.clips.skeleton import suffix_of
 from gesta.clips.skeleton_sets import KINECT2_JOINTS, SFINGE3D_JOINTS, UNIQUE_BY_COUNT
 from gesta.schema import KINECT_JOINTS, GestaError, Resource
-from gesta.untrusted import MAX_TEXT_BYTES
+from gesta.untrusted import MAX_TEXT_BYTES, read_npy
 
-NOT_NPY = (
-    ValueError,
-    OSError,
-    EOFError,
-    LookupError,
-    ArithmeticError,
-    MemoryError,
-    SyntaxError,
-    TypeError,
-    AttributeError,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-)
-"""What NumPy raises for a .npy with a damaged or malicious header."""
+LONGEST_S = 24 * 3600.0
+RATES_FPS = (0.1, 1000.0)
+"""Frame rates that a recording can have."""
 CHALEARN_NUMBERS = 9
 NTU_NUMBERS = 12
 SFINGE3D_NUMBERS = 7
@@ -68,15 +54,17 @@ class NobodyTracked(GestaError):
 def read_skeletons(resource: Resource, joints: Sequence[str] | None = None) -> Skeletons:
     """Reads one skeleton file. `joints`: joint names in file order, for files without names (`.npy`).
 
-    Raises GestaError naming the file if its format is unknown, it has no frame, no joint in any frame, or another
-    number of joints than named.
+    Raises GestaError naming the file if its format is unknown, it has no frame, no joint in any frame, another number
+    of joints than named, or times that are not those of a recording.
     """
     suffix = suffix_of(resource)
     if suffix not in READERS:
         raise GestaError(f"{resource}: is not a file of skeletons. Supported are {', '.join(READERS)}.")
     raw = resource.read(MAX_TEXT_BYTES)
     try:
-        found = READERS[suffix](raw, joints)
+        with np.errstate(over="ignore"):  # becomes infinite, and so counts as missing
+            found = READERS[suffix](raw, joints)
+        _check_times(found)
     except ValueError as error:
         raise GestaError(f"{resource}: cannot be read as a skeleton: {error}") from error
     if len(found.values) == 0:
@@ -85,19 +73,14 @@ def read_skeletons(resource: Resource, joints: Sequence[str] | None = None) -> S
         raise GestaError(
             f"{resource}: has {len(found.joints)} joints, expected {len(joints)} ({', '.join(joints[:3])}, ...)."
         )
-    found = replace(found, values=_without_halves(found.values))
+    found = replace(found, values=_without_halves(found.values, found.confidence))
     if np.isnan(found.values).all():
         raise NobodyTracked(f"{resource}: nobody is tracked in any of its {len(found.values)} frames. Leave it out.")
     return found
 
 
 def _npy(raw: bytes, joints: Sequence[str] | None) -> Skeletons:
-    try:
-        values = np.load(io.BytesIO(raw), allow_pickle=False)
-    except NOT_NPY as error:
-        raise ValueError(f"it is not a .npy array of numbers ({type(error).__name__})") from error
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
-        raise ValueError("expected a .npy array of numbers T J 3")
+    values = read_npy(raw)
     if values.ndim != 3 or values.shape[2] not in (2, 3, 4):
         raise ValueError(f"its shape is {values.shape}, expected T J 2, T J 3, or T J 4 with confidence")
     names = tuple(joints or UNIQUE_BY_COUNT.get(values.shape[1], ()))
@@ -122,11 +105,13 @@ def _ntu(raw: bytes, joints: Sequence[str] | None) -> Skeletons:  # noqa: ARG001
             for _ in range(_count(next(rows), 100)):
                 name = next(rows)[0]
                 table = [next(rows) for _ in range(_count(next(rows), 100))]
+                if [len(row) for row in table] != [NTU_NUMBERS] * len(KINECT2_JOINTS):
+                    raise ValueError(f"expected {len(KINECT2_JOINTS)} joints of {NTU_NUMBERS} numbers per body")
                 bodies[-1][name] = np.array(table, np.float32)
     except (StopIteration, IndexError) as error:
         raise ValueError("it ends in the middle of a frame; is the file complete?") from error
-    if any(table.shape != (len(KINECT2_JOINTS), NTU_NUMBERS) for frame in bodies for table in frame.values()):
-        raise ValueError(f"expected {len(KINECT2_JOINTS)} joints of {NTU_NUMBERS} numbers per body")
+    if next(rows, None) is not None:
+        raise ValueError(f"its first line announces {len(bodies)} frames, but it goes on after them")
     every = [name for frame in bodies for name in frame]
     main = max(dict.fromkeys(every), key=every.count, default="")
     nobody = np.full((len(KINECT2_JOINTS), NTU_NUMBERS), np.nan, np.float32)
@@ -160,7 +145,7 @@ def _csv(raw: bytes, joints: Sequence[str] | None) -> Skeletons:  # noqa: ARG001
     text = _text(raw)
     if skeleton_mediapipe.has_header(text):
         return Skeletons(*skeleton_mediapipe.from_csv(text))
-    table = _table(text.replace(";", ","), ",")
+    table = _table(text.replace(",", ".") if ";" in text else text, ";" if ";" in text else ",")
     if table.shape[1] != CHALEARN_NUMBERS * len(KINECT_JOINTS):
         expected = f"{CHALEARN_NUMBERS * len(KINECT_JOINTS)} (ChaLearn 2014), or a header with the landmarks' names"
         raise ValueError(f"it has {table.shape[1]} numbers per row, expected {expected}")
@@ -215,8 +200,28 @@ def _unseen_are_nan(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return values
 
 
-def _without_halves(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sets joints with any missing or infinite coordinate to NaN."""
+def _without_halves(values: NDArray[np.float32], confidence: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """Sets joints with any missing or infinite coordinate, or with a confidence below 0 or NaN, to NaN."""
     values = np.array(values, np.float32)
     values[~np.isfinite(values).all(axis=-1)] = np.nan
+    if confidence is not None:
+        values[~(confidence >= 0)] = np.nan
     return values
+
+
+def _check_times(found: Skeletons) -> None:
+    """Raises ValueError for times or a frame rate that a recording cannot have."""
+    if found.fps is not None and not RATES_FPS[0] <= found.fps <= RATES_FPS[1]:
+        raise ValueError(f"its frame rate is {found.fps:g}, expected {RATES_FPS[0]:g} to {RATES_FPS[1]:g} per second")
+    times = found.times_s
+    if times is None or not len(times):
+        return
+    if not np.isfinite(times).all():
+        raise ValueError(f"frame {np.isfinite(times).argmin()} (from 0) has no time")
+    if (np.diff(times) < 0).any():
+        at = int((np.diff(times) < 0).argmax())
+        raise ValueError(f"its times jump back, from {times[at]:g} s to {times[at + 1]:g} s. Correct the times")
+    if len(times) > 1 and times[-1] == times[0]:
+        raise ValueError(f"all its frames have the time {times[0]:g} s. Correct the times, or leave them out")
+    if times[-1] - times[0] > LONGEST_S:
+        raise ValueError(f"its times span {times[-1] - times[0]:g} s, more than a day. Are they in another unit?")

@@ -104,7 +104,7 @@ def iter_skeleton(sample: Sample, space: SkeletonSpace) -> Iterator[RawFrame]:
 def times_of(sample: Sample, found: Skeletons) -> NDArray[np.float64]:
     """Times of all frames of the skeleton in seconds, from the first one."""
     count = len(found.values)
-    if found.times_s is not None and len(found.times_s) == count and np.isfinite(found.times_s).all():
+    if found.times_s is not None:
         return np.asarray(found.times_s - found.times_s[0])
     video = sample.color or sample.depth
     if video is None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from gesta.clips.skeleton_sets import BLAZEPOSE_JOINTS, HAND_JOINTS, UNIQUE_BY_COUNT
 from gesta.untrusted import is_number
+from gesta.words import counted
 
 AXES = {"x": 0, "y": 1, "z": 2, "v": 3, "vis": 3, "visibility": 3, "conf": 3, "confidence": 3, "score": 3}
 TIMES = {"time_s": 1.0, "timestamp_s": 1.0, "seconds": 1.0, "time_ms": 1e-3, "timestamp_ms": 1e-3}
@@ -38,18 +39,45 @@ LANDMARKS = (
 )
 LARGEST = 200
 Columns = dict[tuple[str, int], int]
-Read = tuple[tuple[str, ...], NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float64] | None]
-"""Names, values T J D, confidence T J, times in seconds."""
+MISSING = ("", "nan", "na", "n/a", "none", "null", "-")
+"""Cells without a value, in lower case."""
+LONGEST_GAP = 10_000
+"""Frames without a row in a table of landmarks, beyond which its frame numbers are taken for something else."""
+Read = tuple[tuple[str, ...], NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float64] | None, float | None]
+"""Names, values T J D, confidence T J, times in seconds (not checked), frames per second."""
 
 
 def has_header(text: str) -> bool:
     """Whether the first line of a csv contains names."""
     first = next((line for line in text.splitlines() if line.strip()), "")
-    return bool(re.search("[A-Za-z]", re.sub("nan|inf", "", first, flags=re.I)))
+    return not all(cell in MISSING or is_number(cell) for cell in re.split("[,;\t]", re.sub('[" ]', "", first.lower())))
 
 
 def from_csv(text: str) -> Read:
-    """Names, values T J D, confidence and times of a csv. Raises ValueError if its columns are not landmarks."""
+    """Names, values T J D, confidence, times and rate of a csv.
+
+    Raises ValueError if its columns are not landmarks, or a row is incomplete or has a cell that is not a number.
+    """
+    header, rows = _cells(text)
+    if "x" in header and "y" in header:
+        return _long(header, rows)
+    columns: Columns = {}
+    for index, name in enumerate(header):
+        found = _landmark_and_axis(name)
+        if found is not None:
+            columns.setdefault(found, index)
+    names = _in_order([name for name, axis in columns if axis == 0])
+    if not names or any((name, 1) not in columns for name in names):
+        raise ValueError("its header names no landmarks. Expected columns such as nose_x, nose_y, nose_z, or x, y")
+    points = np.full((len(rows), len(names), 4), np.nan)
+    for (name, axis), index in columns.items():
+        if name in names:
+            points[:, names.index(name), axis] = _column(rows, index)
+    return _known(names), *_split(points), _times(header, rows), None
+
+
+def _cells(text: str) -> tuple[list[str], list[list[str]]]:
+    """The header in lower case, and the rows; decimal commas become points. Raises ValueError for incomplete rows."""
     lines = [line for line in text.splitlines() if line.strip()]
     delimiter = max(",;\t", key=lines[0].count)
     try:
@@ -57,30 +85,33 @@ def from_csv(text: str) -> Read:
     except csv.Error as error:
         raise ValueError(f"it is not a CSV file ({error})") from error
     header = [cell.lower() for cell in rows[0]]
-    if "x" in header and "y" in header:
-        return _long(header, rows[1:])
-    columns: Columns = {}
-    for index, name in enumerate(header):
-        found = _landmark_and_axis(name)
-        if found is not None:
-            columns.setdefault(found, index)
-    names = list(dict.fromkeys(name for name, axis in columns if axis == 0))
-    if not names or any((name, 1) not in columns for name in names):
-        raise ValueError("its header names no landmarks. Expected columns such as nose_x, nose_y, nose_z, or x, y")
-    points = np.full((len(rows) - 1, len(names), 4), np.nan)
-    for (name, axis), index in columns.items():
-        if name in names:
-            points[:, names.index(name), axis] = [_number(row, index) for row in rows[1:]]
-    return _known(names), *_split(points), _times(header, rows[1:])
+    for number, row in enumerate(rows[1:], 1):
+        if len(row) < len(header) or any(row[len(header) :]):
+            raise ValueError(
+                f"row {number} below the header has {counted(len(row), 'cell')}, the header {len(header)}. Is the file "
+                "complete?"
+            )
+    if delimiter != ",":
+        rows = [[cell.replace(",", ".") for cell in row] for row in rows]
+    return header, rows[1:]
+
+
+def _column(rows: Sequence[Sequence[str]], index: int) -> list[float]:
+    """The numbers of a column, NaN where there is none. Raises ValueError for anything else."""
+    for number, row in enumerate(rows, 1):
+        if row[index].lower() not in MISSING and not is_number(row[index]):
+            raise ValueError(f"row {number} below the header has {row[index][:40]!r} where a number is expected")
+    return [math.nan if row[index].lower() in MISSING else float(row[index]) for row in rows]
 
 
 def from_json(text: str) -> Read:
-    """Names, values T J D, confidence and times of a json. Raises ValueError if it has no frames of landmarks."""
+    """Names, values T J D, confidence, times and rate of a json. Raises ValueError if it has no frames of landmarks."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"it is not JSON ({error})") from error
-    frames = document.get("frames", document.get("data")) if isinstance(document, dict) else document
+    known = document if isinstance(document, dict) else {}
+    frames = known.get("frames", known.get("data")) if isinstance(document, dict) else document
     if not isinstance(frames, list):
         raise ValueError("expected a list of frames, or one under `frames`")
     found = [_frame(frame) for frame in frames]
@@ -93,7 +124,7 @@ def from_json(text: str) -> Read:
         if frame is not None:
             points[index] = frame
     names = _names(count) if count else ()
-    return names, *_split(points), _json_times(frames)
+    return names, *_split(points), _json_times(frames), _value(known["fps"]) if "fps" in known else None
 
 
 def _long(header: list[str], rows: list[list[str]]) -> Read:
@@ -104,20 +135,41 @@ def _long(header: list[str], rows: list[list[str]]) -> Read:
             f"a table with one row per landmark needs the columns {FRAMES[0]} and {LANDMARKS[0]}; it has "
             f"{', '.join(header)}"
         )
-    cells = [(row[frame], row[landmark]) for row in rows if len(row) > max(frame, landmark)]
-    numbers = sorted({int(float(number)) for number, _ in cells if is_number(number)})
-    names = list(dict.fromkeys(name for _, name in cells))
+    names = _in_order([row[landmark] for row in rows])
     if len(names) > LARGEST:
         raise ValueError(f"it names {len(names)} landmarks")
-    at = {number: index for index, number in enumerate(numbers)}
-    points = np.full((len(numbers), len(names), 4), np.nan)
-    axes = [(AXES[name], index) for index, name in enumerate(header) if name in AXES]
-    for row in rows:
-        if len(row) > max(frame, landmark) and is_number(row[frame]):
-            place = at[int(float(row[frame]))], names.index(row[landmark])
-            for axis, index in axes:
-                points[(*place, axis)] = _number(row, index)
-    return _known(names), *_split(points), None
+    numbers = _column(rows, frame)
+    places = _places(numbers)
+    joint = np.array([names.index(row[landmark]) for row in rows], int)
+    seen, counts = np.unique(np.stack([places, joint]), axis=1, return_counts=True)
+    if (counts > 1).any():
+        at = int(seen[1, counts.argmax()])
+        raise ValueError(f"a frame has the landmark {names[at]} twice. Keep the rows of one person")
+    points = np.full((int(places.max(initial=-1)) + 1, len(names), 4), np.nan)
+    for name, index in reversed(list(enumerate(header))):
+        if index in AXES:
+            points[places, joint, AXES[index]] = _column(rows, name)
+    times = _times(header, rows)
+    if times is not None:
+        there, first = np.unique(places, return_index=True)
+        times = np.interp(np.arange(len(points)), there, times[first])
+    return _known(names), *_split(points), times, None
+
+
+def _places(numbers: Sequence[float]) -> NDArray[np.int64]:
+    """Index of the frame with each frame number; frames between them that have no row count.
+
+    Raises ValueError for numbers that are not those of frames.
+    """
+    if not all(number.is_integer() for number in numbers):  # neither NaN nor infinite
+        raise ValueError("its frame numbers are not whole numbers")
+    there = np.unique(np.array(numbers, np.float64))
+    step = np.diff(there).min(initial=np.inf)
+    if there.size and (there[-1] - there[0]) / step > len(there) + LONGEST_GAP:
+        raise ValueError(
+            f"its {len(there)} frames are numbered from {there[0]:g} to {there[-1]:g}. Number them in a row"
+        )
+    return np.round((np.array(numbers, np.float64) - there.min(initial=np.inf)) / step).astype(np.int64)
 
 
 def _landmark_and_axis(name: str) -> tuple[str, int] | None:
@@ -132,9 +184,23 @@ def _landmark_and_axis(name: str) -> tuple[str, int] | None:
     return None
 
 
+def _in_order(names: Sequence[str]) -> list[str]:
+    """Different names in the order given; numbers in ascending order."""
+    different = list(dict.fromkeys(names))
+    return sorted(different, key=int) if _are_numbers(different) else different
+
+
+def _are_numbers(names: Sequence[str]) -> bool:
+    return bool(names) and all(re.fullmatch("[0-9]{1,9}", name) for name in names)
+
+
 def _known(names: Sequence[str]) -> tuple[str, ...]:
-    """Replaces landmark numbers by the names of the set of that size; keeps names."""
-    return _names(len(names)) if all(re.fullmatch(r"\d+", name) for name in names) else tuple(names)
+    """Replaces landmark numbers by the names of the set of that size; keeps names. Raises ValueError for gaps."""
+    if not _are_numbers(names):
+        return tuple(names)
+    if len(names) != 1 + int(names[-1]) - int(names[0]):
+        raise ValueError(f"its {len(names)} landmarks are numbered from {names[0]} to {names[-1]}, with gaps")
+    return _names(len(names))
 
 
 def _names(count: int) -> tuple[str, ...]:
@@ -160,6 +226,8 @@ def _frame(frame: Any) -> NDArray[np.float64] | None:
         frame = frame.get("landmark", frame.get("landmarks"))
     while isinstance(frame, list) and len(frame) == 1 and isinstance(frame[0], list) and not _is_point(frame[0]):
         frame = frame[0]  # the first person or hand
+    if isinstance(frame, list) and len(frame) > 1 and all(isinstance(p, list) and p and _is_point(p[0]) for p in frame):
+        raise ValueError(f"a frame has the landmarks of {len(frame)} people or hands, expected one. Keep one of them")
     return _points(frame, len(frame)) if isinstance(frame, list) and frame else None
 
 
@@ -188,7 +256,17 @@ def _point(landmark: Any) -> list[float]:
         values = [landmark.get("x"), landmark.get("y"), landmark.get("z"), seen]
     else:
         values = [*landmark, None, None][:4]
-    return [math.nan if v is None else float(v) for v in values]
+    return [_value(v) for v in values]
+
+
+def _value(value: Any) -> float:
+    """A number of a json, NaN for null. Raises ValueError for anything else."""
+    if value is None:
+        return math.nan
+    try:
+        return float("") if isinstance(value, bool | list | dict) else float(value)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"it has {str(value)[:40]!r} where a number is expected") from error
 
 
 def _split(points: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
@@ -202,17 +280,16 @@ def _times(header: list[str], rows: list[list[str]]) -> NDArray[np.float64] | No
     name = next((name for name in TIMES if name in header), None)
     if name is None:
         return None
-    times = np.array([_number(row, header.index(name)) for row in rows]) * TIMES[name]
-    return times if np.isfinite(times).all() else None
+    return _given(_column(rows, header.index(name)), TIMES[name])
 
 
 def _json_times(frames: list[Any]) -> NDArray[np.float64] | None:
     for name, unit in TIMES.items():
-        values = [frame.get(name) if isinstance(frame, dict) else None for frame in frames]
-        if values and all(isinstance(v, int | float) for v in values):
-            return np.array(values, np.float64) * unit
+        if any(isinstance(frame, dict) and name in frame for frame in frames):
+            return _given([_value(frame.get(name) if isinstance(frame, dict) else None) for frame in frames], unit)
     return None
 
 
-def _number(row: list[str], index: int) -> float:
-    return float(row[index]) if index < len(row) and is_number(row[index]) else math.nan
+def _given(times: list[float], unit: float) -> NDArray[np.float64] | None:
+    """Times in seconds; None if there are none."""
+    return None if all(map(math.isnan, times)) else np.array(times, np.float64) * unit

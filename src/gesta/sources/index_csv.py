@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from gesta.clips.skeleton_files import RATES_FPS
 from gesta.schema import KINECT_JOINTS, TRACK, Camera, GestaError, Listing, Problem, Resource, Sample
 from gesta.sources.files import read_text, read_yaml, split_name
 from gesta.sources.headers import holds_depth, joint_count, tracks_of
@@ -195,8 +196,8 @@ def _of_skeleton(folder: Folder, row: dict[str, str], resource: Resource) -> Sam
             "no-video",
             f"{row['path']} is not a video, and no skeleton can be read from it; a sample needs a video or a skeleton.",
         )
-    if fps is not None and fps <= 0:
-        raise RowError("bad-number", f"fps is {fps:g}, expected more than 0.")
+    if fps is not None and not RATES_FPS[0] <= fps <= RATES_FPS[1]:
+        raise RowError("bad-number", f"fps is {fps:g}, expected {RATES_FPS[0]:g} to {RATES_FPS[1]:g}.")
     return Sample(
         skeleton=replace(resource, fps=fps),
         joints=joints_in(path, folder.joints or ()),

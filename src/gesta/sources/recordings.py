@@ -104,10 +104,10 @@ def _sfinge3d(root: Path) -> Listing:
     spans: dict[str, list[Span]] = defaultdict(list)
     for line, row in rows:
         first, last = row["first_frame"], row["last_frame"]
-        if first.isdecimal() and last.isdecimal() and int(first) <= int(last):
+        if _is_frame(first) and _is_frame(last) and int(first) <= int(last):
             spans[row["sequence"]].append(Span(row["label"], int(first), int(last)))
         else:
-            problems.append(_bad(root / "labels.csv", line, f"frames {first} to {last} are not a span"))
+            problems.append(_bad(root / "labels.csv", line, f"frames {first[:20]} to {last[:20]} are not a span"))
     sequences = [
         Recording(
             name, Resource(inside(root, name, "labels.csv")), skeleton_files.SFINGE3D_FPS, _in_order(found), joints
@@ -140,7 +140,8 @@ def _dictionary(root: Path, joints: tuple[str, ...] | None, problems: list[Probl
 
 def _frame_labels(root: Path) -> Listing:
     rows, problems = _rows(root / "index.csv", ("path",))
-    names = dict(cells[:2] for _, cells in read_table(root / "classes.csv")) if (root / "classes.csv").is_file() else {}
+    classes = read_table(root / "classes.csv") if (root / "classes.csv").is_file() else []
+    names = {cells[0]: cells[1] for _, cells in classes if len(cells) > 1}
     recordings = []
     for line, row in rows:
         path = inside(root, row["path"], "index.csv")
@@ -224,7 +225,8 @@ def _joints(root: Path) -> tuple[str, ...] | None:
 
 
 def _rows(path: Path, columns: Sequence[str]) -> tuple[list[tuple[int, dict[str, str]]], list[Problem]]:
-    """Returns (line, cells by column) of a table. Raises GestaError if a column is missing."""
+    """Returns (line, cells by column) of a table whose first column names files. Raises GestaError if a column is
+    missing."""
     problems: list[Problem] = []
     rows = table(read_text(path), lambda line, reason: problems.append(_bad(path, line, reason)))
     header = [cell.strip('"').lower() for cell in rows[0][1]] if rows else []
@@ -234,11 +236,19 @@ def _rows(path: Path, columns: Sequence[str]) -> tuple[list[tuple[int, dict[str,
     found = []
     for line, cells in rows[1:]:
         row = dict(zip(header, cells, strict=False))
-        if all(row.get(name) for name in columns):
-            found.append((line, row))
-        else:
+        if not all(row.get(name) for name in columns):
             problems.append(_bad(path, line, f"expected {','.join(columns)}, found {','.join(cells)[:200]}"))
+            continue
+        try:
+            inside(path.parent, row[columns[0]], "it")
+            found.append((line, row))
+        except GestaError:
+            problems.append(_bad(path, line, f"{row[columns[0]][:200]} is outside the folder {path.parent}"))
     return found, problems
+
+
+def _is_frame(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < len(str(WHOLE))
 
 
 def _columns(path: Path, columns: Sequence[str]) -> bool:

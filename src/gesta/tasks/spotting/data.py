@@ -15,6 +15,10 @@ from gesta.decoding import DecoderSpec
 from gesta.metrics_events import Event
 from gesta.schema import GestaError, Problem
 from gesta.sources.recordings import Recording
+from gesta.words import counted
+
+UNREADABLE = "unreadable"
+"""Kind of the problem of a recording that cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,6 @@ def raw(recording: Recording, facts: Facts) -> tuple[Skeleton, NDArray[np.float6
     found = positions(recording)
     values = ordered(found, facts.space, str(recording.skeleton))
     times = np.arange(len(values)) / (found.fps or recording.fps) if found.times_s is None else found.times_s
-    if (np.diff(times) < 0).any():
-        raise GestaError(f"{recording.skeleton}: its time stamps jump back. Correct the column of times.")
     return values, times - (times[0] if len(times) else 0)
 
 
@@ -94,14 +96,30 @@ def events(recording: Recording, frames: int, fps: float) -> list[Event]:
 
 
 def tracks(recordings: Sequence[Recording], facts: Facts) -> tuple[list[Track], list[Problem]]:
-    """Return (tracks of the readable recordings, problems of the others)."""
+    """Return (tracks of the readable recordings, problems of the others and of gestures outside their recording)."""
     used, problems = [], []
     for recording in recordings:
         try:
             used.append(track(recording, facts))
         except GestaError as error:
-            problems.append(Problem(str(recording.skeleton), "unreadable", str(error)))
+            problems.append(Problem(str(recording.skeleton), UNREADABLE, str(error)))
+            continue
+        if late := outside(used[-1], facts.fps):
+            problems.append(Problem(str(recording.skeleton), "span-outside", late, "Correct the spans."))
     return used, problems
+
+
+def outside(one: Track, fps: float) -> str:
+    """Return which gestures are left out because they start after the recording's end; empty if none do."""
+    end_s = len(one.skeleton) / fps
+    late = [span for span in one.recording.spans if span.first / one.recording.fps >= end_s]
+    if not late:
+        return ""
+    first_s = late[0].first / one.recording.fps
+    return (
+        f"{counted(len(late), 'gesture')} left out: after the end at {end_s:.1f} s, the first {late[0].label} at "
+        f"{first_s:.1f} s."
+    )
 
 
 def identities(recordings: Sequence[Recording]) -> list[str]:

@@ -52,7 +52,7 @@ def outputs(
             rows.append(spotter.probabilities(skeleton))
             used.append(recording)
         except GestaError as error:
-            problems.append(Problem(str(recording.skeleton), "unreadable", str(error)))
+            problems.append(Problem(str(recording.skeleton), data.UNREADABLE, str(error)))
         bar("Spotting", number, len(recordings))
     found = np.empty(len(rows), object)
     found[:] = rows
@@ -75,6 +75,7 @@ def evaluation(spotter: Spotter, recordings: Sequence[Recording], found: NDArray
     shown = [seen(t, p, spotter.events(p), manifest.fps) for t, p in zip(tracks, found, strict=True)]
     strange = sorted({s.label for r in recordings for s in r.spans if s.label not in manifest.classes})
     notes = [f"The model does not know {', '.join(strange)}: those events count as missed."] if strange else []
+    notes += [f"{t.recording.id}: {late}" for t in tracks if (late := data.outside(t, manifest.fps))]
     truth = np.empty(len(tracks), object)
     truth[:] = [t.target for t in tracks]
     return Evaluation({**measures(shown), "notes": notes}, tuple(recordings), found, truth, manifest, {"seen": shown})

@@ -150,7 +150,7 @@ def fit(parts: Parts, recipe: SpottingRecipe, run: Run, *, drawn: bool = True) -
                 layout=parts.listing.layout,
                 data=content,
                 identities=data.identities,
-                skipped=len(read.problems),
+                skipped=sum(problem.kind == data.UNREADABLE for problem in read.problems),
                 seconds=sum(row["seconds"] for row in history),
             )
             write_bundle(run.out / "bundle", SpottingManifest, network, recipe, origin, metrics=metrics, **vars(facts))
@@ -183,12 +183,12 @@ def read_parts(parts: Parts, settings: SpottingInputSettings) -> Read:
     labels = sorted({span.label for r in train for span in r.spans})
     if not labels:
         raise GestaError("The training part contains no gestures: no span of any recording has a label. Add labels.")
-    first = next((found for r in train if (found := _joints(r)) is not None), None)
-    if first is None:
+    kinds = Counter(found for r in train if (found := _joints(r)) is not None)
+    if not kinds:
         raise GestaError(
             f"None of the {len(train)} recordings of the training part can be read. See gesta data inspect."
         )
-    joints, dimensions = first
+    joints, dimensions = max(kinds, key=lambda kind: kinds[kind])  # the first in case of a tie
     space = SkeletonSpace(joints=joints, dimensions=dimensions, **settings.model_dump(exclude={"fps", "delay_s"}))
     rates = Counter(r.fps for r in train)
     fps = max(rates, key=lambda rate: rates[rate]) if settings.fps == "auto" else settings.fps
