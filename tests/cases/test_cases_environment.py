@@ -102,6 +102,7 @@ def test_a_limit_on_files_is_one_line(data, tmp_path):
     [
         ("BrokenProcessPool('x')", 1, "was killed, perhaps for lack of memory"),
         ("MemoryError()", 1, "not enough memory"),
+        ("RuntimeError('DefaultCPUAllocator: can\\'t allocate memory')", 1, "not enough memory"),
         ("OSError(errno.EDQUOT, 'Disk quota exceeded', 'f')", 1, "your disk quota is used up (f)"),
         ("OSError(errno.EFBIG, 'File too large')", 1, "larger than the limit"),
         ("OSError(errno.EIO, 'Input/output error')", 1, "the operating system reported an error (Input/output error)"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,11 @@ def test_missing_and_empty_places_are_refused(tmp_path: Path) -> None:
         data.layout_of(tmp_path / "none")
     with pytest.raises(GestaError, match="contains no text"):
         data.layout_of(tmp_path)
+    with pytest.raises(GestaError, match="contains no text"):
+        data.sentences_of(tmp_path)
+    os.mkfifo(tmp_path / "pipe.txt")
+    with pytest.raises(GestaError, match="it is not a regular file but a pipe"):
+        data.read_text(tmp_path / "pipe.txt")
 
 
 def test_folders_of_other_things_are_not_taken_for_text(tmp_path: Path) -> None:

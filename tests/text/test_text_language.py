@@ -143,7 +143,7 @@ def test_scoring_equals_a_loop_over_steps(model: LanguageModel) -> None:
         model.predict("the Queen")
 
 
-def test_sentences_are_scored_one_by_one(tmp_path: Path) -> None:
+def test_sentences_are_scored_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from text.test_text_data import WORDS, captions
 
     made = recipe(input=WORDS.model_dump(), training={"carry": False, "epochs": 1})
@@ -160,6 +160,9 @@ def test_sentences_are_scored_one_by_one(tmp_path: Path) -> None:
     np.testing.assert_allclose(found[:, 0], expected, atol=1e-4)
     assert found[:, 1].tolist() == [3, 1, 5, 3]
     assert model.predict("a dog\n\na dog runs .\n").tokens == 8
+    whole = model.predict("a dog\na dog runs .").nats
+    monkeypatch.setattr("gesta.tasks.text.predict.STEPS", 2)
+    assert model.predict("a dog\na dog runs .").nats == pytest.approx(whole, abs=1e-5)
 
 
 def test_the_learning_rate_rises_and_falls() -> None:

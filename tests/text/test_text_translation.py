@@ -270,9 +270,11 @@ def test_the_commands(gesta: Any, tmp_path: Path) -> None:
     done = gesta("evaluate", out / "bundle", folder, "--split", "dev", "--out", tmp_path / "report")
     assert "BLEU" in done.stdout
     assert (tmp_path / "report" / "translations.csv").exists()
-    (tmp_path / "new.txt").write_text("A B\nC\n")
+    (tmp_path / "new.txt").write_text("A B\n\nC XY\n")
     done = gesta("predict", out / "bundle", tmp_path / "new.txt", tmp_path / "none.txt", "--json")
-    assert [json.loads(line)["source"] for line in done.stdout.splitlines()] == ["A B", "C"]
+    documents = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["source"] for one in documents] == ["A B", "", "C XY"]
+    assert documents[1]["translation"] == "" and "does not know 'XY': read as <unk>" in done.stderr
     assert (done.exit_code, "none.txt: cannot be read" in done.stderr) == (1, True)
     assert gesta("write", out / "bundle").exit_code == 2
     wrong = gesta("train", folder, "--recipe", "text/german-to-english", "--out", tmp_path / "other")

@@ -51,6 +51,8 @@ def test_binary_without_line_ends(tmp_path: Path) -> None:
     path = tmp_path / "v.bin"
     path.write_bytes(b"2 1\na " + np.float32(1).tobytes() + b"b " + np.float32(2).tobytes())
     assert read_vectors(path)["b"] == 2
+    path.write_bytes("\ufeffa 1\nb 2\n".encode())
+    assert read_vectors(path)["a"] == 1
 
 
 @pytest.mark.parametrize(
@@ -64,6 +66,8 @@ def test_binary_without_line_ends(tmp_path: Path) -> None:
         (b"2 2\na \1\2\3\4\5\6\7\x08b \1\2", "ends in the vector of word 2 of 2"),
         (b"3 1\na \1\2\3\4", "in word 2 of 3"),
         (b"a 1 nan\n", "'a' has a value that is not a number"),
+        (b"a 1 1e39\n", "'a' has a value that is not a number"),
+        (b"3 1\na 1\nb 2\n", "announces 3 words, but 2 follow"),
     ],
 )
 def test_damaged_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
@@ -109,6 +113,9 @@ def test_analogy_and_similarity_files(tmp_path: Path, royal: WordVectors) -> Non
     pairs.write_text("king man 9\n")
     with pytest.raises(GestaError, match="line 1 does not have four words"):
         analogy_test(royal, questions)
+    with pytest.raises(GestaError, match="line 1 is not WORD"):
+        similarity_test(royal, pairs)
+    pairs.write_text("king\tman\tnan\n")
     with pytest.raises(GestaError, match="line 1 is not WORD"):
         similarity_test(royal, pairs)
 
@@ -219,4 +226,7 @@ def test_the_commands(gesta: Any, tmp_path: Path, royal: WordVectors) -> None:
     assert found["p.tsv"]["value"] == pytest.approx(1)
     assert found["q.txt: all"] == {"value": None, "covered": 0, "total": 1}
     assert gesta("embed", "near", file, "pear").exit_code == 1
+    assert "Nothing to test on" in gesta("embed", "test", file).stderr
+    again = gesta("embed", "train", text, "--out", out)
+    assert again.exit_code == 2 and "replace it: --overwrite" in again.stderr
     assert gesta("embed", "train", text, "--out", out, "--method", "glove").exit_code == 2

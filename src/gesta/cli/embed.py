@@ -10,6 +10,7 @@ from rich.text import Text
 
 from gesta.cli.common import JsonFlag, SeedOption, console, emit, existing, group, need
 from gesta.cli.help import Command
+from gesta.schema import GestaError
 from gesta.words import choose
 
 app = group("Train, query and test word vectors.")
@@ -39,6 +40,7 @@ def train(
         int, typer.Option("--minimum-count", help="Leave out words that are rarer than this.", min=1)
     ] = 5,
     seed: SeedOption = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing --out.")] = False,
     json: JsonFlag = False,
 ) -> None:
     """Train word vectors by skip-gram or CBOW with negative sampling.
@@ -50,6 +52,9 @@ def train(
     """
     need("train", "torch")
     choose("method", method, METHODS)
+    if out.is_dir() or (out.exists() and not overwrite):
+        mend = "" if out.is_dir() else ", or replace it: --overwrite"
+        raise GestaError(f"{out}: already exists. Choose another --out{mend}.", usage=True)
     from gesta.tasks.text.data import sentences_of
     from gesta.tasks.text.fit_vectors import VectorSettings, fit_vectors
     from gesta.tasks.text.vectors import WordVectors, write_vectors
@@ -133,6 +138,8 @@ def test(
 
     from gesta.tasks.text.vectors import analogy_test, read_vectors, similarity_test
 
+    if not pairs and questions is None:
+        raise GestaError("Nothing to test on. Give --pairs FILE, --questions FILE, or both.", usage=True)
     held = read_vectors(existing(vectors, "file"))
     found = {path.name: similarity_test(held, existing(path, "file")) for path in pairs or ()}
     lines = [f"{name}  Spearman {s.value:.4f} on {s.covered} of {s.total} pairs" for name, s in found.items()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from gesta.untrusted import printable, valid_text
 
 INTERRUPTED = 130
 """Exit code of a program that Ctrl-C ended, as shells name it."""
+NO_MEMORY = "not enough memory. Use smaller files, smaller settings, or fewer at a time."
 RESUMABLE = ("train",)
 """Commands with --resume; the others start again and use what was finished and kept."""
 
@@ -36,7 +38,11 @@ def run(app: Callable[[], object], arguments: Sequence[str]) -> None:
     except BrokenProcessPool:
         _fail("a process of this command was killed, perhaps for lack of memory. Run the command again.", 1)
     except MemoryError:
-        _fail("not enough memory. Use smaller files, or fewer at a time.", 1)
+        _fail(NO_MEMORY, 1)
+    except RuntimeError as error:  # PyTorch's, without importing it
+        if not re.search("can't allocate memory|out of memory|Storage size calculation overflowed", str(error)):
+            raise
+        _fail(NO_MEMORY, 1)
     except OSError as error:
         _fail(_said(error), 1)
 

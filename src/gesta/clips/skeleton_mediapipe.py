@@ -169,7 +169,8 @@ def _places(numbers: Sequence[float]) -> NDArray[np.int64]:
         raise ValueError(
             f"its {len(there)} frames are numbered from {there[0]:g} to {there[-1]:g}. Number them in a row"
         )
-    return np.round((np.array(numbers, np.float64) - there.min(initial=np.inf)) / step).astype(np.int64)
+    places: NDArray[np.int64] = np.round((np.array(numbers) - there.min(initial=np.inf)) / step).astype(np.int64)
+    return places
 
 
 def _landmark_and_axis(name: str) -> tuple[str, int] | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from gesta.schema import GestaError
+from gesta.untrusted import open_file
 from gesta.words import counted
 
 Layout = Literal["text", "captions", "pairs"]
@@ -34,7 +35,8 @@ TEXT_SUFFIXES = frozenset({".txt", ".tex", ".gz"})
 def read_text(path: Path) -> str:
     """Read a text file, gzipped or not. Raises GestaError if it is missing, binary, not UTF-8 or empty."""
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with open_file(path) as file:
+            data = gzip.decompress(file.read()) if path.suffix == ".gz" else file.read()
     except (OSError, EOFError, zlib.error) as error:
         raise GestaError(f"{path}: cannot be read ({error}). Check that the file is there and complete.") from error
     if b"\0" in data:
@@ -94,8 +96,13 @@ def _text_files(folder: Path) -> list[Path]:
 
 
 def whole_text(path: Path) -> str:
-    """Return the text of a file, or of a folder's files joined in order of their names."""
-    return read_text(path) if path.is_file() else "".join(read_text(file) for file in _text_files(path))
+    """Return the text of a file, or of a folder's files joined in order of their names. Raises GestaError if none."""
+    if not path.is_dir():
+        return read_text(path)
+    files = _text_files(path)
+    if not files:
+        raise GestaError(f"{path}: contains no text. Expected files {', '.join(sorted(TEXT_SUFFIXES))}.")
+    return "".join(map(read_text, files))
 
 
 def read_captions(folder: Path) -> dict[str, list[tuple[str, list[str]]]]:

@@ -125,8 +125,8 @@ class LanguageModel:
         stream = Stream([text], 1, STEPS) if len(text) > 1 else ()
         for index in range(len(stream)):
             batch = stream.collate([index])  # type: ignore[union-attr]
-            logs, state = self.steps(batch["inputs"], state)
-            found.append(_nats(logs, batch["targets"])[:, 0])
+            nats, state = self._nats(batch["inputs"], batch["targets"], state)
+            found.append(nats[:, 0])
             bar(index + 1, len(stream))
         return np.concatenate(found)
 
@@ -137,12 +137,19 @@ class LanguageModel:
         found: list[NDArray[Any]] = [np.zeros(0)] * len(texts)
         for index in range(len(batches)):
             batch, rows = batches.collate([index]), batches.rows(index)
-            logs, _ = self.steps(batch["inputs"], self.start(len(rows)))
-            nats = _nats(logs, batch["targets"])  # T B
+            nats, _ = self._nats(batch["inputs"], batch["targets"], self.start(len(rows)))
             for column, row in enumerate(rows):
                 found[row] = nats[: len(texts[row]), column]
             bar(index + 1, len(batches))
         return np.concatenate([np.zeros(0), *found])
+
+    def _nats(self, inputs: Text, targets: Text, state: State) -> tuple[NDArray[np.float64], State]:
+        """Return the nats of the targets [T, B], and the final state; STEPS at a time, to bound the memory."""
+        found = [np.zeros((0, inputs.shape[1]))]
+        for at in range(0, len(inputs), STEPS):
+            logs, state = self.steps(inputs[at : at + STEPS], state)
+            found.append(_nats(logs, targets[at : at + STEPS]))
+        return np.concatenate(found), state
 
 
 def _nats(logs: NDArray[np.float32], targets: Text) -> NDArray[np.float64]:

@@ -115,8 +115,14 @@ class Translator(SentenceWriter):
     def translate(
         self, sentences: Sequence[str], bar: Callable[[int, int], None] = lambda _d, _t: None
     ) -> list[Translation]:
-        """Translate sentences, in order."""
-        return self.sentences([self.source.sentence(sentence.split()) for sentence in sentences], bar)
+        """Translate sentences, in order; the translation of one without words is empty."""
+        texts = [self.source.sentence(sentence.split()) for sentence in sentences]
+        found = iter(self.sentences([text for text in texts if len(text) > 1], bar))
+        return [next(found) if len(text) > 1 else Translation("", 0.0, ()) for text in texts]
+
+    def unknown(self, sentences: Sequence[str]) -> list[str]:
+        """Return the different words that the model does not know, in order."""
+        return [word for word in dict.fromkeys(" ".join(sentences).split()) if word not in self.source]
 
     def vectors(self, sentences: Sequence[str]) -> NDArray[np.float32]:
         """Return the encoder's last states [n, 2H]: a vector for each sentence or paragraph of known words."""

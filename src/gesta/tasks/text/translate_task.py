@@ -21,6 +21,7 @@ from gesta.tasks.text.manifest import TranslationManifest
 from gesta.tasks.text.pairs import SentencePair
 from gesta.tasks.text.recipe import PairInputSettings, TranslationRecipe
 from gesta.tasks.text.shared import TextBase
+from gesta.tasks.text.vocabulary import UNKNOWN, some
 from gesta.training.run import Fitted, Run
 
 
@@ -122,6 +123,8 @@ class TranslationTask(TextBase):
             except GestaError as error:
                 failed.append(str(error))
                 continue
+            if unknown := predictor.unknown(sentences):
+                yield Said(None, f"{path}: the model does not know {some(unknown)}: read as {UNKNOWN}.")
             for sentence, found in zip(sentences, predictor.translate(sentences), strict=True):
                 document = {"input": str(path), "source": sentence, "translation": found.text}
                 yield Said(document | {"score": found.score}, found.text)

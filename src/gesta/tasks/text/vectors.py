@@ -7,7 +7,9 @@ word2vec binary  the line `V D`, then WORD, a space, D float32 each, with or wit
 
 from __future__ import annotations
 
+import codecs
 import gzip
+import math
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +22,8 @@ from numpy.typing import NDArray
 from gesta.files import write_whole
 from gesta.schema import GestaError
 from gesta.tasks.text.data import read_text
+from gesta.untrusted import open_file
+from gesta.words import counted
 
 Vectors = NDArray[np.float32]
 LONGEST_WORD = 1000
@@ -109,7 +113,7 @@ def read_vectors(path: Path, words: Collection[str] | None = None) -> WordVector
     width, values that are not numbers, a truncated file, and if no word is left.
     """
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+        with open_file(path) as file, gzip.open(file) if path.suffix == ".gz" else file as stream:
             found = _kept(_entries(stream, path), words)
     except (OSError, EOFError, zlib.error) as error:
         raise GestaError(f"{path}: cannot be read ({error}). Check that the file is there and complete.") from error
@@ -131,9 +135,9 @@ def _kept(entries: Iterator[tuple[str, Vectors]], words: Collection[str] | None)
 
 
 def _entries(stream: BinaryIO | gzip.GzipFile, path: Path) -> Iterator[tuple[str, Vectors]]:
-    first = stream.readline(1 << 20)
+    first = stream.readline(1 << 20).removeprefix(codecs.BOM_UTF8)
     header = first.split()
-    if len(header) != 2 or not all(part.isdigit() for part in header):
+    if len(header) != 2 or not all(part.isdigit() and len(part) < 10 for part in header):
         yield from _text(stream, path, len(first.rstrip().split(b" ")) - 1, first)
         return
     count, width = map(int, header)
@@ -143,7 +147,13 @@ def _entries(stream: BinaryIO | gzip.GzipFile, path: Path) -> Iterator[tuple[str
     second = stream.readline(1 << 20)
     stream.seek(start)
     if _is_text(second, width):
-        yield from _text(stream, path, width, b"", line=1)
+        found = 0
+        for found, entry in enumerate(_text(stream, path, width, b"", line=1), 1):  # noqa: B007
+            yield entry
+        if found != count:
+            raise GestaError(
+                f"{path}: its first line announces {counted(count, 'word')}, but {found} follow. Get the file again."
+            )
     else:
         yield from _binary(stream, path, count, width)
 
@@ -166,7 +176,8 @@ def _text(
             continue
         parts = content.rstrip().rsplit(b" ", width)  # GloVe words may contain spaces
         try:
-            vector = np.array(parts[1:], np.float32)
+            with np.errstate(over="ignore"):  # becomes infinite, which is refused
+                vector = np.array(parts[1:], np.float32)
         except ValueError:
             vector = np.zeros(0, np.float32)
         if len(vector) != width:
@@ -240,6 +251,8 @@ def similarity_test(vectors: WordVectors, path: Path) -> Score:
         try:
             first, second, rating = line.lower().split("\t")
             pair = first, second, float(rating)
+            if not math.isfinite(pair[2]):
+                raise ValueError("not a rating")
         except ValueError as error:
             raise GestaError(f"{path}: line {number} is not WORD<tab>WORD<tab>RATING. Correct the line.") from error
         rated += 1

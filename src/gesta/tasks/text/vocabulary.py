@@ -57,7 +57,7 @@ class Vocabulary:
             missing = sorted({token for token in listed if token not in self._numbers})
             if missing:
                 raise GestaError(
-                    f"The model does not know {_some(missing)}: they do not occur in the text that it was trained on. "
+                    f"The model does not know {some(missing)}: they do not occur in the text that it was trained on. "
                     f"Leave them out, or train with a text that has them."
                 )
         other = -1 if self.unknown is None else self.unknown
@@ -72,7 +72,8 @@ class Vocabulary:
         return [self.tokens[int(number)] for number in numbers]
 
 
-def _some(tokens: Sequence[str]) -> str:
+def some(tokens: Sequence[str]) -> str:
+    """The first tokens, for a message."""
     more = f" and {len(tokens) - SHOWN} more" if len(tokens) > SHOWN else ""
     return ", ".join(map(repr, tokens[:SHOWN])) + more
 
@@ -104,8 +105,8 @@ def words(sentences: Iterable[Sequence[str]], *, minimum_count: int = 1, most: i
     kept = _most_frequent(counts, minimum_count)[:most]
     if not kept:
         raise GestaError(
-            f"No word occurs at least {minimum_count} times in the training sentences. "
-            "Lower input.minimum_count, or give more text."
+            f"No word occurs at least {counted(minimum_count, 'time')} in the training sentences. "
+            "Lower the minimum count (input.minimum_count of a recipe), or give more text."
         )
     return Vocabulary("word", (END, UNKNOWN, *kept))
 

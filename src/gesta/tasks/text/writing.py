@@ -96,5 +96,6 @@ def draw(
         return int(logs.argmax())
     if top_k is not None and top_k < len(logs):
         logs[logs < np.sort(logs)[-top_k]] = -np.inf
-    scaled = np.exp((logs - logs.max()) / temperature)
+    with np.errstate(over="ignore"):  # a temperature close to 0: all but the most likely get -inf
+        scaled = np.exp((logs - logs.max()) / temperature)
     return int(rng.choice(len(scaled), p=scaled / scaled.sum()))
