@@ -65,8 +65,10 @@ def test_scores() -> None:
         ("path,caption\nx.mp4,\n", "line 2 has no caption"),
         ("path,caption\n,a person waves\n", "line 2 has no path"),
         ("path,caption\nother.mp4,a person waves\n", "describes none of the .* first of its paths is 'other.mp4'"),
-        ("", "is empty"),
-        ("path,caption\nx.mp4,\0\n", "is a binary file"),
+        ("", "has the columns none"),
+        ("path,caption\nx.mp4,\0\n", "line 2 has no caption"),
+        ("path,caption\nx.mp4,a person waves, then claps\n", "line 2 has 3 cells, the first line 2"),
+        ('path,caption\nx.mp4,"a person\ny.mp4,waves\n', "line 2: a quotation mark is opened but not closed"),
     ],
 )
 def test_captions_that_cannot_be_used(text: str, said: str, tmp_path: Path) -> None:
@@ -87,6 +89,17 @@ def test_captions_by_label_and_words(tmp_path: Path) -> None:
     (folder / "captions.csv").unlink()
     with pytest.raises(GestaError, match=r"has no captions.csv"):
         read(folder)
+
+
+def test_captions_as_spreadsheets_write_them(tmp_path: Path) -> None:
+    folder = write(tmp_path, takes=1)
+    name = "train0_up_0.mp4"
+    for text in (
+        f"\nPath; Caption\r\n.\\{name};a person waves, then claps\r\n",
+        f"sep=;\npath;caption\n{name};a person waves, then claps\n",
+    ):
+        (folder / "captions.csv").write_bytes(text.encode("utf-16"))
+        assert [(s.id, s.captions) for s in read(folder).samples] == [(name, ("a person waves , then claps",))]
 
 
 def test_groups(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_index_is_kept_and_brought_up_to_date(tmp_path: Path) -> None:
 
     made = search.updated(None, {"a": "1", "b": "1", "c": "1"}, embed, 8)
     search.write(tmp_path, "model", made)
-    held = search.read(tmp_path, "model")
+    held = search.read(tmp_path, "model", 8)
     assert held is not None and list(held.ids) == ["a", "b"] and isinstance(held.vectors, np.memmap)
     assert held.nearest(vectors["b"], 1)[0][0] == "b"
     again = search.updated(held, {"b": "1", "a": "2"}, embed, 8)  # a has changed
@@ -88,20 +88,43 @@ def test_a_hundred_thousand_videos(tmp_path: Path) -> None:
     ids = [f"videos/person_{i:06d}.mp4" for i in range(len(vectors))]
     search.write(tmp_path, "model", search.Index(ids, ["0" * 16] * len(ids), vectors.astype(np.float16)))
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 50e6
-    held = search.read(tmp_path, "model")
+    held = search.read(tmp_path, "model", 128)
     assert held is not None and held.nearest(vectors[77_777], 3)[0][0] == ids[77_777]
 
 
 def test_an_index_that_cannot_be_used(tmp_path: Path) -> None:
     search.write(tmp_path / "one", "model", search.Index(["a"], ["1"], unit(1).astype(np.float16)))
     with pytest.raises(GestaError, match="the index of another model"):
-        search.read(tmp_path / "one", "other")
+        search.read(tmp_path / "one", "other", 8)
     (tmp_path / "one" / search.VECTORS).write_bytes(b"no vectors")
     with pytest.raises(GestaError, match=r"cannot be read .* Delete the folder"):
-        search.read(tmp_path / "one", "model")
+        search.read(tmp_path / "one", "model", 8)
     with pytest.raises(GestaError, match="contains other files"):
-        search.read(tmp_path, "model")
-    assert search.read(tmp_path / "none", "model") is None
+        search.read(tmp_path, "model", 8)
+    assert search.read(tmp_path / "none", "model", 8) is None
+
+
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [
+        (np.float16(3), "do not match"),
+        (np.ones(1, np.float16), "do not match"),
+        (unit(1, 5).astype(np.float16), "do not match"),
+        (unit(2).astype(np.float16), "do not match"),
+        (unit(1), "is damaged"),
+        (np.full((1, 8), np.nan, np.float16), "is damaged"),
+        (np.ones((1, 8), np.float16), "is damaged"),
+        (None, "cannot be read"),
+    ],
+)
+def test_vectors_that_do_not_belong_to_the_index(tmp_path: Path, vectors: np.ndarray | None, message: str) -> None:
+    search.write(tmp_path, "model", search.Index(["a"], ["1"], unit(1).astype(np.float16)))
+    if vectors is None:
+        (tmp_path / search.VECTORS).write_bytes(b"")
+    else:
+        np.save(tmp_path / search.VECTORS, vectors)
+    with pytest.raises(GestaError, match=message):
+        search.read(tmp_path, "model", 8)
 
 
 @pytest.fixture(scope="module")

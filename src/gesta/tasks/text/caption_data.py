@@ -6,8 +6,7 @@ every recording with that label. An optional column `group` divides the results 
 
 from __future__ import annotations
 
-import csv
-import io
+import posixpath
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,9 +18,10 @@ from numpy.typing import NDArray
 from gesta.grammar import words_of
 from gesta.schema import GestaError, Listing, Problem, Resource, Sample
 from gesta.sources.inputs import read_data
+from gesta.sources.tables import read_table
 from gesta.tasks.encoders import Encode
 from gesta.tasks.feature_store import RECIPE, FeatureFolder, identities, listing_of
-from gesta.tasks.text.data import read_text
+from gesta.untrusted import same_text
 
 CAPTIONS = "captions.csv"
 UNLABELED = "-"
@@ -93,9 +93,12 @@ def stored(data: Path) -> FeatureFolder | None:
 
 
 def read_captions(path: Path) -> Sentences:
-    """Read captions.csv. Raises GestaError for missing columns, and for an empty caption, with its line number."""
-    rows = csv.DictReader(io.StringIO(read_text(path)))
-    columns = rows.fieldnames or []
+    """Read captions.csv, as spreadsheets write it (gesta.sources.tables).
+
+    Raises GestaError for missing columns and, with its line number, for a row without a caption or with too many cells.
+    """
+    rows = read_table(path)
+    columns = [cell.lower() for cell in rows[0][1]] if rows else []
     column = next((name for name in ("path", "label") if name in columns), None)
     if column is None or "caption" not in columns:
         raise GestaError(
@@ -103,18 +106,27 @@ def read_captions(path: Path) -> Sentences:
         )
     captions: dict[str, list[str]] = defaultdict(list)
     groups: dict[str, str] = {}
-    try:
-        for number, row in enumerate(rows, 2):
-            words = words_of(row["caption"] or "")
-            if not words or not row[column]:
-                raise GestaError(
-                    f"{path}: line {number} has no {'caption' if row[column] else column}. Add it, or remove the line."
-                )
-            captions[row[column]].append(" ".join(words))
-            groups |= {row[column]: row["group"]} if row.get("group") else {}
-    except csv.Error as error:
-        raise GestaError(f"{path}: cannot be read as csv ({error}).") from error
+    for number, cells in rows[1:]:
+        if any(cells[len(columns) :]):
+            raise GestaError(
+                f"{path}: line {number} has {len(cells)} cells, the first line {len(columns)}. Put captions with "
+                'commas in quotation marks: "a person waves, then claps".'
+            )
+        row = dict(zip(columns, cells, strict=False))
+        words, name = words_of(row.get("caption", "")), row.get(column, "")
+        if not words or not name:
+            raise GestaError(
+                f"{path}: line {number} has no {column if words else 'caption'}. Add it, or remove the line."
+            )
+        name = _plain(name) if column == "path" else same_text(name)
+        captions[name].append(" ".join(words))
+        groups |= {name: row["group"]} if row.get("group") else {}
     return Sentences(column, {name: tuple(dict.fromkeys(found)) for name, found in captions.items()}, groups)
+
+
+def _plain(path: str) -> str:
+    """A relative path as the ids of recordings have it."""
+    return same_text(posixpath.normpath(path.replace("\\", "/")))
 
 
 def read(data: Path, layout: str | None = None, like: str | None = None, described: bool = True) -> Listing:
@@ -131,7 +143,7 @@ def read(data: Path, layout: str | None = None, like: str | None = None, describ
     held = None if folder is None else {entry.id for entry in folder.entries}
     samples, used = [], set()
     for sample in listing.samples:
-        key = sample.id if said.column == "path" else str(sample.label)
+        key = same_text(sample.id if said.column == "path" else str(sample.label))
         used.add(key)
         captions = said.captions.get(key, ())
         if (captions or not described) and (held is None or sample.id in held):

@@ -18,14 +18,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from gesta.clips.cache import default_root
 from gesta.files import write_whole
 from gesta.schema import GestaError
+from gesta.untrusted import NPY_FAULTS
 
 FORMAT_VERSION = 1
 INDEX, VECTORS = "index.json", "vectors.npy"
+TOLERANCE = 0.01
 ROWS = 16_384
 """Vectors compared per block."""
 
@@ -68,11 +70,13 @@ def write(folder: Path, model: str, index: Index) -> None:
     write_whole(folder / INDEX, json.dumps(known, ensure_ascii=False) + "\n")
 
 
-def read(folder: Path, model: str) -> Index | None:
-    """Read the index in a folder; return None if there is none.
+def read(folder: Path, model: str, width: int) -> Index | None:
+    """Read the index in a folder, with vectors of `width` numbers; return None if there is none.
 
     Raises GestaError if it is damaged, has a newer version, belongs to another model, or the folder holds other files.
     """
+    if folder.exists() and not folder.is_dir():
+        raise GestaError(f"{folder}: is a file. Choose a folder for --index.", usage=True)
     path = folder / INDEX
     if not path.is_file():
         if folder.is_dir() and any(not f.name.startswith(".") and f.name != VECTORS for f in folder.iterdir()):
@@ -81,19 +85,27 @@ def read(folder: Path, model: str) -> Index | None:
     try:
         stored = _Stored.model_validate_json(path.read_bytes())
         vectors = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
-    except (ValidationError, OSError, ValueError) as error:
-        raise GestaError(
-            f"{folder}: its index cannot be read ({str(error).splitlines()[0]}). Delete the folder to index again."
-        ) from error
+    except NPY_FAULTS as error:  # a ValidationError is a ValueError
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise GestaError(f"{folder}: its index cannot be read ({why}). Delete the folder to index again.") from error
     if stored.format_version > FORMAT_VERSION:
         raise GestaError(
             f"{folder}: is of format {stored.format_version}; this gesta reads up to {FORMAT_VERSION}. Update gesta."
         )
     if stored.model != model:
         raise GestaError(f"{folder}: is the index of another model. Choose another --index, or delete it.", usage=True)
-    if not len(stored.ids) == len(stored.identities) == len(vectors):
+    count = len(stored.ids)
+    if not isinstance(vectors, np.ndarray) or vectors.shape != (count, width) or len(stored.identities) != count:
         raise GestaError(f"{folder}: {VECTORS} and {INDEX} do not match. Delete the folder to index again.")
+    if vectors.dtype != np.float16 or not all(_are_unit(vectors[i : i + ROWS]) for i in range(0, count, ROWS)):
+        raise GestaError(f"{folder}: {VECTORS} is damaged. Delete the folder to index again.")
     return Index(stored.ids, stored.identities, vectors)
+
+
+def _are_unit(vectors: NDArray[np.float16]) -> bool:
+    """Whether vectors [n, E] have length 1, up to rounding; NaN has not."""
+    lengths = np.linalg.norm(vectors.astype(np.float32), axis=1)
+    return bool((np.abs(lengths - 1) < TOLERANCE).all())
 
 
 def updated(

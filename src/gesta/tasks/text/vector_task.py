@@ -149,8 +149,8 @@ class VectorTask(FeatureBase):
         Returns the index, its location, and the problems found.
         """
         key = self.embeds(predictor.manifest).weights
-        problems: list[Problem] = []
         listing = data.read(folder, layout, predictor.manifest.provenance.layout, described=False)
+        problems = list(listing.problems)
         place = place or search.place_of(folder, key)
         samples = {sample.id: sample for sample in listing.samples}
         names = identities([sample.sample for sample in samples.values()])
@@ -165,10 +165,9 @@ class VectorTask(FeatureBase):
                 bar("Indexing", min(first + BATCH, len(ids)), len(ids))
             return found
 
-        old = search.read(place, key)
-        made = search.updated(
-            old, dict(zip(samples, names, strict=True)), embed, predictor.manifest.recipe["model"]["vector"]
-        )
+        width = predictor.manifest.recipe["model"]["vector"]
+        old = search.read(place, key, width)
+        made = search.updated(old, dict(zip(samples, names, strict=True)), embed, width)
         if made is not old:
             search.write(place, key, made)
         return made, place, problems
