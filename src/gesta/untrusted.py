@@ -90,7 +90,7 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> io.BufferedReader:
     """Opens a regular file. Raises OSError if it is missing or could block forever (a pipe, a device)."""
     if path.exists() and not path.is_file():
         raise OSError("it is a folder" if path.is_dir() else "it is not a regular file but a pipe, socket or device")

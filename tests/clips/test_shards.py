@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,6 +126,17 @@ def test_a_shard_that_lost_only_the_end_of_its_tar_is_told_and_its_clips_are_use
     cache.load(samples[0], GRAY)
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
+def test_what_is_no_file_is_never_opened_as_a_shard(shards, make):
+    first = min(shards.glob("*.tar"))
+    samples = read(shards).samples
+    first.unlink()
+    make(first)
+    assert {p.reason.partition(":")[0] for p in ClipCache().fill(samples, GRAY)} == {"bad", "one/a", "one/b"}
+    with pytest.raises(GestaError, match=r"one/a cannot be read \(it is "):
+        ClipCache().load(samples[0], GRAY)
+
+
 def test_whole_shards_are_read_once_only_to_be_checked(shards, monkeypatch):
     samples = read(shards).samples
     ClipCache().fill(samples, GRAY)
@@ -168,9 +181,24 @@ def test_a_folder_of_something_else_or_of_other_clips_is_refused(tmp_path, listi
 def test_damaged_lists_of_contents_are_refused(shards):
     index = next(shards.glob("clips-*.json"))
     document = json.loads(index.read_text())
-    for change in ({"id": []}, {"label": ["up"]}, {"offset": {}}, {"crc32": {"x": [1]}}, {"split": ["somewhere"] * 3}):
+    count = len(document["id"])
+    of_all = {"modalities": "taste", "fingerprint": "ab", "id": "twice"}
+    of_part = (("offset", -1), ("offset", 10**12), ("bytes", 10**30), ("crc32", -1), ("crc32", 2**32))
+    changes = [{key: [value] * count} for key, value in of_all.items()]
+    changes += [{key: {MAIN: [value] * count}} for key, value in of_part]
+    changes += [{"id": []}, {"label": ["up"]}, {"offset": {}}, {"crc32": {"x": [1]}}, {"split": ["somewhere"] * count}]
+    for change in changes:
         index.write_text(json.dumps(document | change))
         with pytest.raises(GestaError, match=r"clips-\d+.json: cannot be read .*Run the same gesta data pack"):
+            read(shards)
+    index.write_text(json.dumps(document | {"sha256": "0"}))
+    with pytest.raises(GestaError, match=r"\.tar: is not the shard that shards\.json lists there"):
+        read(shards)
+    listed = json.loads((shards / "shards.json").read_text())
+    for names in (["../a.tar"], ["/a.tar"], [""], ["a.tar", "a.tar"]):
+        files = [listed["shards"][0] | {"name": name} for name in names]
+        (shards / "shards.json").write_text(json.dumps(listed | {"shards": files}))
+        with pytest.raises(GestaError, match=r"shards\.json: cannot be read"):
             read(shards)
     (shards / "shards.json").write_text('{"format_version": 99}')
     with pytest.raises(GestaError, match=r"has format 99, .* Update gesta"):

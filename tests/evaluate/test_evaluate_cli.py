@@ -93,10 +93,12 @@ def test_sizes_are_read(text, count):
     assert parse_size(text) == count
 
 
-@pytest.mark.parametrize("text", ["", "-5M", "5X", "G"])
+@pytest.mark.parametrize("text", ["", "-5M", "5X", "G", "9" * 400])
 def test_no_sizes_are_refused(text):
     with pytest.raises(GestaError, match="not a size"):
         parse_size(text)
+    with pytest.raises(GestaError, match="not a size"):
+        parse_size("0", least=1)
 
 
 def test_sizes_are_shown():

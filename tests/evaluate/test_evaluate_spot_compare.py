@@ -81,6 +81,7 @@ def test_sequence_without_events_and_missing_one(tmp_path):
     [
         (RIGHT + "3;WAVE;1;2;2\n", "sequence 3 not in the ground truth: skipped"),
         (RIGHT + "2;WAVE;40;50;45\n", "sequence 2 on several lines: merged"),
+        (RIGHT + "2;WAVE;40;50;39\n", "1 event is decided before its first frame (sequence 2: WAVE 40 to 50): its"),
         (RIGHT.replace("31;50", "50;31"), "1 event is reversed (sequence 1: GRAB 50 to 31): counted as false"),
         (RIGHT.replace("31;50", "15;50"), "1 event is overlapping the one before (sequence 1: GRAB 15 to 50)"),
         (RIGHT.replace("GRAB", "Grab"), "label Grab not in the ground truth (1 event)"),
@@ -106,6 +107,8 @@ def test_reversed_result_is_a_false_one(tmp_path):
         ("1;WAVE;12;1e30;18\n", "line 1: WAVE has '1e30'"),
         ("\n;WAVE;12;20;18\n", "line 2 begins without the sequence's id"),
         ("\n;;\n", "is empty"),
+        ("1,A,10,20\n", "line 1 has no `;`"),
+        ("1;;10;20\n", "line 1: an event has no label"),
         ("seq7;WAVE;1;2;2\n", "contains none of the sequences of the ground truth"),
         (b"\xff\xfe1\x00;\x00", "is not UTF-8 text"),
     ],

@@ -20,6 +20,7 @@ from gesta.live import tracked as tracked_module
 from gesta.live.actions import Actions, parsed
 from gesta.live.preview import Preview
 from gesta.live.recorder import take
+from gesta.live.recording import Recorded
 from gesta.live.tracked import TrackedFollower
 from gesta.schema import GestaError, Prediction, Resource
 from gesta.sources import catalog
@@ -50,6 +51,12 @@ def test_a_clip_model_follows_a_file(gesta, tmp_path):
 def test_commands_that_cannot_be(do, reason):
     with pytest.raises(GestaError, match=reason):
         parsed([do.replace("LABEL", "wave")], ["wave", "clap"])
+
+
+def test_a_command_that_cannot_run_does_not_end_the_session(tmp_path):
+    (tmp_path / "text").write_text("no program")
+    (tmp_path / "text").chmod(0o755)
+    assert not Actions({"wave": (str(tmp_path / "text"),)}).run("wave")
 
 
 def test_a_command_runs_without_a_shell(tmp_path):
@@ -156,6 +163,34 @@ def test_record_writes_clips_and_an_index(gesta, tmp_path):
     rows = list(csv.DictReader((data / "index.csv").open()))
     assert [(row["label"], row["subject"]) for row in rows] == [("wave", "anna"), ("wave", "anna"), ("none", "ben")]
     assert [sample.subject for sample in catalog.read(data).samples] == ["anna", "anna", "ben"]
+
+
+@pytest.mark.parametrize(
+    ("index", "code", "said"),
+    [("", 0, ""), ("\n\n", 0, ""), ("file,class\na.mp4,x\n", 1, "has no columns path,label"), ("a\nb", 1, "")],
+)
+def test_an_index_is_looked_at_before_anything_is_filmed(gesta, tmp_path, index, code, said):
+    video, data = write_video(tmp_path / "camera.mp4", frames=12), tmp_path / "data"
+    data.mkdir()
+    (data / "index.csv").write_text(index)
+    called = gesta("record", data, "--label", "wave", "--subject", "anna", "--source", video, "--count", 1,
+                   "--seconds", 0.3, "--countdown", 0, "--yes")  # fmt: skip
+    assert (called.exit_code, said in called.stderr) == (code, True), called.stderr
+    assert len(list(data.rglob("*.mp4"))) == (code == 0)
+
+
+def test_a_recording_needs_a_folder_and_its_own_table(tmp_path):
+    source = Script([])
+    (tmp_path / "file").touch()
+    with pytest.raises(GestaError, match=r"is a file\. Choose a folder for --record"):
+        Recorded(source, tmp_path / "file")
+    (tmp_path / "index.csv").write_text("path,label\n")
+    with pytest.raises(GestaError, match="does not have the columns path,label,start_s,end_s"):
+        Recorded(source, tmp_path)
+    (tmp_path / "index.csv").write_text("")
+    one = Recorded(source, tmp_path, "one")
+    one.keep(WAVE)
+    assert (tmp_path / "index.csv").read_text() == "path,label,start_s,end_s\none.mp4,wave,1.000,2.000\n"
 
 
 def test_clips_that_lie_there_are_in_the_index(gesta, tmp_path):

@@ -134,6 +134,8 @@ def test_a_file_is_played_at_its_own_speed(tmp_path):
 def test_no_such_file_or_camera(tmp_path):
     with pytest.raises(GestaError, match="no such video"):
         Video(str(tmp_path / "gone.mp4"))
+    with pytest.raises(GestaError, match="no such video"):
+        Video("9" * 20)
     (tmp_path / "bad.mp4").write_bytes(b"no video")
     with pytest.raises(GestaError, match="no video can be opened"):
         Video(str(tmp_path / "bad.mp4")).open()

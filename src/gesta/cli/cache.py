@@ -47,12 +47,13 @@ def cache(
     emit(document, Text("\n".join(lines)), json)
 
 
-def parse_size(text: str, option: str = "--limit") -> int:
-    """Bytes of "500M", "1.5 GB", "2048" (units of 1024). Raises GestaError (usage) for anything else."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", text, re.IGNORECASE)
-    if match is None:
+def parse_size(text: str, option: str = "--limit", least: int = 0) -> int:
+    """Bytes of "500M", "1.5 GB", "2048" (units of 1024). Raises GestaError (usage) for anything else or too little."""
+    match = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?\s*", text, re.IGNORECASE)
+    size = -1 if match is None else int(float(match[1]) * _UNITS[match[2].lower()])
+    if size < least:
         raise GestaError(f"{option} {text!r} is not a size; expected a number with K, M, G or T, e.g. 20G.", usage=True)
-    return int(float(match[1]) * _UNITS[match[2].lower()])
+    return size
 
 
 def human_size(count: int) -> str:

@@ -53,7 +53,7 @@ def pack(
     from gesta.tasks import base
     from gesta.tasks.lines import skipped
 
-    size = parse_size(shard_size, "--shard-size")
+    size = parse_size(shard_size, "--shard-size", 1)
     task = flow.task_of(data, recipe, layout)
     pack_with = base.need(task, "pack", "gesta data pack")
     chosen = flow.recipe_of(task, recipe, sets or ())

@@ -38,11 +38,12 @@ def record(
     Example:
       gesta record my_gestures --label wave --subject anna
     """
-    from gesta.live.recorder import add_to_index, next_path
+    from gesta.live.recorder import add_to_index, check_index, next_path
     from gesta.live.sources import Video
 
     camera = Video(source)
     next_path(data, label, subject)
+    check_index(data)
     kept: list[Take] = []
     while len(kept) < count:
         one = filmed(camera, next_path(data, label, subject), seconds, countdown, f"{len(kept) + 1} of {count}")

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any, BinaryIO, Literal, TypeVar
+from typing import Annotated, Any, BinaryIO, Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ from gesta.clips.skeleton_space import SkeletonSpace
 from gesta.clips.transform import Transform
 from gesta.files import write_json
 from gesta.schema import Clip, GestaError, Problem, Sample, Split, is_preprocessed
-from gesta.untrusted import NPY_FAULTS
+from gesta.untrusted import NPY_FAULTS, open_file
 
 FORMAT_VERSION = 1
 CONTENTS, SUMS = "shards.json", "SHA256SUMS"
@@ -39,6 +39,7 @@ REST_ID = "/before"
 """Suffix that gesta.tasks.clips.context adds to a clip's id for the rest preceding it."""
 OPEN_FILES = 128
 _AGAIN = "Delete it and run the same gesta data pack command again, or copy it again."
+_MODALITY = "(color|depth|mask|skeleton)"
 _CHANGED = "is not as it was packed, perhaps cut off at the end, but none of its clips is lost."
 
 
@@ -56,7 +57,7 @@ class Part(BaseModel):
 class ShardFile(BaseModel):
     """Entry of a shard in the contents: number of `clips` and size in `bytes`."""
 
-    name: str
+    name: str = Field(pattern=r"^[^/\\\x00]+\.tar$")
     clips: int = Field(ge=0)
     bytes: int = Field(ge=0)
     sha256: str
@@ -75,6 +76,13 @@ class Contents(BaseModel):
     shards: list[ShardFile] | None = None
     order: list[int] | None = None
 
+    @model_validator(mode="after")
+    def _each_once(self) -> Contents:
+        names = [shard.name for shard in self.shards or ()]
+        if len(set(names)) != len(names):
+            raise ValueError("it names a shard twice")
+        return self
+
     @property
     def what(self) -> dict[str, Any]:
         """The fields that must match for further clips to be added."""
@@ -88,7 +96,7 @@ class ShardIndex(BaseModel):
     """
 
     format_version: int = FORMAT_VERSION
-    filesize: int
+    filesize: int = Field(ge=0, lt=2**62)
     sha256: str
     first: int = Field(ge=0)
     id: list[str] = Field(min_length=1)
@@ -96,17 +104,17 @@ class ShardIndex(BaseModel):
     label: list[str | None]
     subject: list[str | None]
     split: list[Split | None]
-    modalities: list[str]
+    modalities: list[Annotated[str, Field(pattern=rf"^{_MODALITY}(\+{_MODALITY})*$")]]
     crops: list[bool]
     fps: list[float | None]
     first_frame: list[int | None]
     last_frame: list[int | None]
-    fingerprint: list[str]
+    fingerprint: list[Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
     source_bytes: list[int]
     problem: list[str | None]
-    offset: dict[str, list[int]]
-    bytes: dict[str, list[int]]
-    crc32: dict[str, list[int]]
+    offset: dict[str, list[Annotated[int, Field(ge=0, lt=2**62)]]]
+    bytes: dict[str, list[Annotated[int, Field(ge=0, lt=2**62)]]]
+    crc32: dict[str, list[Annotated[int, Field(ge=0, lt=2**32)]]]
 
     @model_validator(mode="after")
     def _of_one_length(self) -> ShardIndex:
@@ -117,6 +125,11 @@ class ShardIndex(BaseModel):
             raise ValueError("its lists are of different lengths")
         if not self.offset.keys() == self.bytes.keys() == self.crc32.keys():
             raise ValueError("its parts differ")
+        ends = (np.array(self.offset[part]) + np.array(self.bytes[part]) for part in self.offset)
+        if max(int(end.max()) for end in ends) > self.filesize:
+            raise ValueError("a clip ends after the end of the shard")
+        if len(set(self.id)) != count:
+            raise ValueError("it names a clip twice")
         return self
 
 
@@ -169,7 +182,7 @@ class Shard:
     def damaged(self) -> set[int] | None:
         """Rows of the clips that differ from what was written, found by reading the whole file once; all of them if the
         file is missing. None if the file is unchanged."""
-        with contextlib.suppress(OSError), self.path.open("rb") as stream:
+        with contextlib.suppress(OSError), open_file(self.path) as stream:
             if hashlib.file_digest(stream, "sha256").hexdigest() == self.sha256:
                 return None
             return {row for row in range(len(self.ids)) if not self._is_whole(stream, row)}
@@ -234,13 +247,16 @@ def read_index(path: Path) -> ShardIndex:
 
 def _document(path: Path, kind: type[M]) -> M:
     try:
-        data = path.read_bytes()
-        if kind is Contents and (version := from_json(data).get("format_version", 0)) > FORMAT_VERSION:
+        with open_file(path) as stream:
+            data = stream.read()
+        if (version := from_json(data).get("format_version", 0)) > FORMAT_VERSION:
             raise GestaError(f"{path}: has format {version}, but this gesta reads {FORMAT_VERSION}. Update gesta.")
         return kind.model_validate_json(data)
     except (OSError, ValidationError, ValueError, AttributeError, TypeError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else None
-        why = str(error) if first is None else f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        why = str(error)
+        if isinstance(error, ValidationError):
+            fault = error.errors()[0]
+            why = ": ".join(filter(None, [".".join(map(str, fault["loc"])), fault["msg"]]))
         raise GestaError(f"{path}: cannot be read ({why}). Run the same gesta data pack command again.") from error
 
 
@@ -364,7 +380,7 @@ def _known(remembered: Path) -> dict[str, list[Any]]:
 @lru_cache(maxsize=OPEN_FILES)
 def _opened(path: Path) -> BinaryIO:
     """Opens the file unbuffered; it is closed when it leaves the cache."""
-    return path.open("rb", buffering=0)
+    return cast("BinaryIO", open_file(path).detach())
 
 
 def read_at(stream: BinaryIO, offset: int, count: int) -> bytes:

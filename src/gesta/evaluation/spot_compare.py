@@ -7,6 +7,7 @@ the last frame used. Frame numbers are those of the files: the length of an even
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -154,6 +155,8 @@ def read_events(path: Path) -> EventFile:
             raise GestaError(
                 f"{path}: line {number} begins without the sequence's id. Expected `id;LABEL;first;last;...`."
             )
+        if len(cells) == 1 and re.search("[,\t|]", cells[0]):
+            raise GestaError(f"{path}: line {number} has no `;`. Expected `id;LABEL;first;last;...`.")
         name = cells[0].lstrip("0") or cells[0]
         if name in sequences:
             repeated.append(name)
@@ -183,9 +186,8 @@ def markdown(compared: Sequence[Compared]) -> str:
 
 def _text(path: Path) -> str:
     if not path.is_file():
-        raise GestaError(
-            f"{path}: no such file. Give a text file with a line `id;LABEL;first;last;...` for each sequence."
-        )
+        fault = "is not a file" if path.exists() else "no such file"
+        raise GestaError(f"{path}: {fault}. Give a text file with a line `id;LABEL;first;last;...` for each sequence.")
     try:
         return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -208,6 +210,8 @@ def _events(cells: list[str], place: str) -> list[Event]:
 
 def _event(group: list[str], place: str) -> Event:
     label, *texts = group
+    if not label:
+        raise GestaError(f"{place}: an event has no label. Expected `id;LABEL;first;last;...`.")
     numbers = [_frame(text) for text in texts]
     for text, number in zip(texts, numbers, strict=True):
         if number is None:
@@ -236,6 +240,9 @@ def _oddities(sequences: dict[str, list[Event]], repeated: list[str]) -> list[st
         overlapping += [(name, after) for before, after in pairwise(ordered) if after.start < before.end]
     if overlapping:
         notes.append(_first("overlapping the one before", overlapping))
+    early = [(name, event) for name, event in every if event.decided is not None and event.decided < event.start]
+    if early:
+        notes.append(f"{_first('decided before its first frame', early)}: its delay is negative")
     return notes
 
 

@@ -28,13 +28,16 @@ class Actions:
         return [f"{label}: {shlex.join(words)}" for label, words in self.commands.items()]
 
     def run(self, label: str) -> bool:
-        """Starts the label's command without waiting for it; False if there is none, or too many are running."""
+        """Starts the label's command without waiting; False if it has none, or one that cannot run, or too many run."""
         self._running = [process for process in self._running if process.poll() is None]
         words = self.commands.get(label)
         if words is None or len(self._running) >= MOST_AT_ONCE:
             return False
         quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-        self._running.append(subprocess.Popen(words, **quiet))  # type: ignore[call-overload]
+        try:
+            self._running.append(subprocess.Popen(words, **quiet))  # type: ignore[call-overload]
+        except OSError:  # removed since, or no program after all; the session goes on
+            return False
         return True
 
 

@@ -175,18 +175,31 @@ def add_to_index(data: Path, one: Take, label: str, subject: str) -> None:
     index, name = data / INDEX_FILE, one.path.relative_to(data).as_posix()
     if not index.is_file():
         _begin_index(data, one.path)
-    rows = [cells for _, cells in read_table(index)]
-    header = [cell.lower() for cell in rows[0]]
-    if not {"path", "label"} <= set(header):
-        raise GestaError(f"{index}: has no columns path,label; it has {', '.join(header)}. Use these names.")
+    header, rows = _index(index)
     if "subject" not in header:
         header.append("subject")
     known = dict(zip(COLUMNS, (name, label, subject), strict=True))
     width = len(header)
-    kept = [cells + [""] * (width - len(cells)) for cells in rows[1:] if cells[header.index("path")] != name]
+    kept = [cells + [""] * (width - len(cells)) for cells in rows if cells[header.index("path")] != name]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *kept, [known.get(column, "") for column in header]])
     write_whole(index, text.getvalue())
+
+
+def check_index(data: Path) -> None:
+    """Raises GestaError, before anything is filmed, if clips cannot be added to the folder's index.csv."""
+    if data.exists() and not data.is_dir():
+        raise GestaError(f"{data}: is a file. Choose a folder for the clips.", usage=True)
+    _index(data / INDEX_FILE)
+
+
+def _index(path: Path) -> tuple[list[str], list[list[str]]]:
+    """The header, in lower case, and the rows; of an empty or missing index, our header. Raises GestaError."""
+    rows = [cells for _, cells in read_table(path)] if path.exists() else []
+    header = [cell.lower() for cell in rows[0]] if rows else list(COLUMNS)
+    if not {"path", "label"} <= set(header):
+        raise GestaError(f"{path}: has no columns path,label; it has {', '.join(header)}. Use these names.")
+    return header, rows[1:]
 
 
 def _begin_index(data: Path, newest: Path) -> None:

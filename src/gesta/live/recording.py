@@ -27,6 +27,9 @@ class Recorded:
         self.path = folder / f"{name or datetime.now().strftime('live_%Y%m%d_%H%M%S')}.mp4"
         if self.path.exists():
             raise GestaError(f"{self.path}: already exists. Choose another --record folder, or wait a second.")
+        if folder.exists() and not folder.is_dir():
+            raise GestaError(f"{folder}: is a file. Choose a folder for --record.", usage=True)
+        self._rows()
         self._writer: Writer | None = None
         self._first_s = 0.0
 
@@ -53,12 +56,17 @@ class Recorded:
 
     def keep(self, event: GestureEvent) -> None:
         """Adds an event to the folder's index.csv, in seconds of the video. Raises GestaError for a different table."""
-        index = self._folder / INDEX_FILE
-        rows = [cells for _, cells in read_table(index)] if index.is_file() else [list(COLUMNS)]
-        if tuple(rows[0]) != COLUMNS:
-            raise GestaError(f"{index}: does not have the columns {','.join(COLUMNS)}. Choose another --record folder.")
+        rows = self._rows()
         times = (max(time_s - self._first_s, 0.0) for time_s in (event.start_s, event.end_s))
         text = io.StringIO()
         rows.append([self.path.name, event.label, *(f"{time_s:.3f}" for time_s in times)])
         csv.writer(text, lineterminator="\n").writerows(rows)
-        write_whole(index, text.getvalue())
+        write_whole(self._folder / INDEX_FILE, text.getvalue())
+
+    def _rows(self) -> list[list[str]]:
+        """The folder's index.csv with its header. Raises GestaError for a different table."""
+        index = self._folder / INDEX_FILE
+        rows = [cells for _, cells in read_table(index)] if index.exists() else []
+        if rows and tuple(rows[0]) != COLUMNS:
+            raise GestaError(f"{index}: does not have the columns {','.join(COLUMNS)}. Choose another --record folder.")
+        return rows or [list(COLUMNS)]

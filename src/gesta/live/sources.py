@@ -42,7 +42,8 @@ class Video:
 
     def __init__(self, where: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.where, self._clock = where, clock
-        self.is_file = not where.isdecimal() and "://" not in where
+        self.camera = int(where) if where.isdecimal() and len(where) < 5 else None
+        self.is_file = self.camera is None and "://" not in where
         self.lasting = not self.is_file
         self._capture: Any = None
         self._started: float | None = None
@@ -52,9 +53,9 @@ class Video:
     def open(self) -> None:
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below explains it
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg too; read when the first video is opened
-        self._capture = cv2.VideoCapture(int(self.where) if self.where.isdecimal() else self.where)
+        self._capture = cv2.VideoCapture(self.where if self.camera is None else self.camera)
         if not self._capture.isOpened():
-            kind = "camera" if self.where.isdecimal() else "video"
+            kind = "video" if self.camera is None else "camera"
             what = (
                 "Is it plugged in, allowed, and not used by another program?"
                 if self.lasting

@@ -28,8 +28,14 @@ def read(root: Path) -> Listing:
     shared: dict[Any, Any] = {}
     samples: list[Sample] = []
     for shard in contents.shards:
-        path = root / Path(shard.name).name
-        samples += _samples(path, read_index(path), shared)
+        path = root / shard.name
+        index = read_index(path)
+        if index.sha256 != shard.sha256:
+            raise GestaError(
+                f"{path}: is not the shard that {CONTENTS} lists there. Copy the folder again, or run the same gesta "
+                "data pack command again."
+            )
+        samples += _samples(path, index, shared)
     if contents.order is not None:
         if sorted(contents.order) != list(range(len(samples))):
             raise GestaError(
