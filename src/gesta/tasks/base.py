@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -27,8 +28,16 @@ Bar = Callable[[str, int, int], None]
 """Progress callback: (stage, done, total)."""
 
 
-def no_bar(_stage: str, _done: int, _total: int) -> None:
-    """Progress callback that does nothing."""
+def deferred(place: str) -> Any:
+    """Returns a method that calls the function or class at "package.module:name", which is imported when it is called.
+
+    It gets the method's arguments without the task. So loading a task imports neither torch nor the code of the flows.
+    """
+
+    def method(_task: Any, *arguments: Any, **named: Any) -> Any:
+        return resolve_name(place)(*arguments, **named)
+
+    return method
 
 
 @dataclass(frozen=True)

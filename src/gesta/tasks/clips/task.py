@@ -10,16 +10,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import Artifact
-from gesta.engines.base import Engine, Placement
+from gesta.engines.base import Placement
 from gesta.engines.part import Part
 from gesta.schema import GestaError, Listing, Prediction, Problem, Sample
 from gesta.sources.inputs import read_as, read_data, split_samples
 from gesta.tasks import classification
-from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Said, Timing, Wanted
+from gesta.tasks.base import Bar, Evaluation, Parts, Said, Wanted, deferred
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.recipe import ClipRecipe
-from gesta.tasks.web import WebModel
 from gesta.training.run import Fitted, Run
 
 
@@ -42,6 +40,39 @@ class ClipTask(classification.Classifies):
         "compress": frozenset({"keep", "sparsity", "epochs", "steps", "teacher", "distil", "sets", "protocol"}),
         "prune": frozenset({"protocol"}),
     }
+
+    identities = deferred("gesta.tasks.clips.evaluate:identities")
+    examples = deferred("gesta.tasks.clips.export:examples")
+    feeds = deferred("gesta.tasks.clips.export:feeds")
+    predictor = deferred("gesta.tasks.clips.predict:Recognizer")
+    compare = deferred("gesta.tasks.clips.export:compare")
+    timings = deferred("gesta.tasks.clips.export:timings")
+    enroll = deferred("gesta.tasks.clips.enroll:enrolled")
+    """Appends the samples' classes to the bundle's own without training: (network, manifest, unusable samples)."""
+    recipe_from = deferred("gesta.tasks.clips.transfer:recipe_from")
+    """Returns a recipe to continue from a bundle: its network and input, the recipe's training (None: its own)."""
+    from_scratch = deferred("gesta.tasks.clips.transfer:from_scratch")
+    """Returns the recipe without pretrained weights."""
+    prepare = deferred("gesta.tasks.clips.trial:prepare")
+    """Preprocesses the clips once for several parallel trainings."""
+    inspect_page = deferred("gesta.audit.page:write_html")
+    """Writes the report as a page with pictures."""
+    embeds = deferred("gesta.tasks.encoders:states_of")
+    """Returns the FeatureRecipe that identifies these vectors."""
+    rates = deferred("gesta.tasks.clips.benchmark:rates")
+    """Returns what `gesta benchmark` reports besides latencies, and a function that extends each of their rows."""
+    web_check = deferred("gesta.tasks.clips.web:check")
+    """Raises GestaError if the model cannot run in a browser."""
+    web = deferred("gesta.tasks.clips.web:web_model")
+    """Ability: returns what the browser page needs of a bundle with ONNX networks."""
+    distil = deferred("gesta.tasks.clips.distil:teachers_of")
+    """Opens the teachers that a recipe names (--set teacher=BUNDLE)."""
+    fine_tune = deferred("gesta.tasks.clips.fine_tune:fine_tune")
+    """Continues training from the weights; masked weights stay zero."""
+    can_prune_channels = deferred("gesta.tasks.clips.channels:prunable_channels")
+    """Returns whether `prune_channels` supports a network of these weights."""
+    prune_channels = deferred("gesta.tasks.clips.prune_channels:narrowed")
+    """Returns (weights of a narrower network with at most `parameters` parameters, its recipe)."""
 
     def recognizes(self, data: Path, layout: str | None) -> bool:  # noqa: ARG002
         return True
@@ -73,36 +104,11 @@ class ClipTask(classification.Classifies):
         fitted = once(samples, recipe, run)
         return last.refitted(fitted, samples, recipe, run, once) if final else fitted
 
-    def enroll(self, bundle: Bundle[ClipManifest], samples: Sequence[Sample], layout: str, progress: bool) -> Any:
-        """Appends the samples' classes to the bundle's own without training: (network, manifest, unusable samples)."""
-        from gesta.tasks.clips.enroll import enrolled
-
-        return enrolled(bundle, samples, layout, progress)
-
     def resolve(self, parts: Parts, recipe: ClipRecipe) -> tuple[ClipRecipe, list[str]]:
         """Returns the recipe with every "auto" resolved from the training part, and notes on the choices."""
         from gesta.tasks.clips.facts import resolve_for
 
         return resolve_for(parts.listing, recipe)
-
-    def recipe_from(self, start: Path, recipe: ClipRecipe | None, sets: Sequence[str]) -> ClipRecipe:
-        """Returns a recipe to continue from a bundle: its network and input, the recipe's training (None: the
-        bundle's)."""
-        from gesta.tasks.clips.transfer import recipe_from
-
-        return recipe_from(start, recipe, sets)
-
-    def from_scratch(self, recipe: ClipRecipe) -> ClipRecipe:
-        """Returns the recipe without pretrained weights."""
-        from gesta.tasks.clips.transfer import from_scratch
-
-        return from_scratch(recipe)
-
-    def prepare(self, samples: Sequence[Sample], recipes: Sequence[ClipRecipe], progress: Any = None) -> None:
-        """Preprocesses the clips once for several parallel trainings."""
-        from gesta.tasks.clips.trial import prepare
-
-        prepare(samples, recipes, progress)
 
     def pack(
         self,
@@ -145,11 +151,6 @@ class ClipTask(classification.Classifies):
         found.shuffled = shuffled
         return found
 
-    def identities(self, samples: Sequence[Sample]) -> list[str]:
-        from gesta.tasks.clips.evaluate import identities
-
-        return identities(samples)
-
     def inspect(self, listing: Listing, progress: Any = None) -> Any:
         """Returns the report of `gesta data inspect`."""
         from gesta.audit import inspection
@@ -161,12 +162,6 @@ class ClipTask(classification.Classifies):
                 usage=True,
             )
         return inspection.inspect(listing, progress)
-
-    def inspect_page(self, report: Any, listing: Listing, out: Path) -> Path:
-        """Writes the report as a page with pictures."""
-        from gesta.audit import page
-
-        return page.write_html(report, listing, out)
 
     def warnings(self, listing: Listing, manifest: ClipManifest) -> list[str]:  # noqa: ARG002
         return read_as(listing)
@@ -216,27 +211,6 @@ class ClipTask(classification.Classifies):
 
         return parts(bundle)
 
-    def examples(self, manifest: ClipManifest, samples: Sequence[Sample], limit: int, source: str) -> Examples:
-        from gesta.tasks.clips.export import examples
-
-        return examples(manifest, samples, limit, source)
-
-    def feeds(self, bundle: Bundle[ClipManifest], examples: Examples) -> dict[tuple[str, str], list[Any]]:
-        """Returns (role, stage) -> named inputs for calibrating 8-bit networks."""
-        from gesta.tasks.clips.export import feeds
-
-        return feeds(bundle, examples)
-
-    def predictor(self, engine: Engine, manifest: ClipManifest) -> Any:
-        from gesta.tasks.clips.predict import Recognizer
-
-        return Recognizer(engine, manifest)
-
-    def compare(self, reference: Any, other: Any, examples: Examples, artifact: Artifact) -> Agreement:
-        from gesta.tasks.clips.export import compare
-
-        return compare(reference, other, examples, artifact)
-
     def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
         """Yields the predictions for each file; for continuous recognizers, its events."""
         from gesta.tasks.clips.annotate import annotate
@@ -267,25 +241,6 @@ class ClipTask(classification.Classifies):
         found: NDArray[Any] = predictor.states(sample)
         return found
 
-    def embeds(self, manifest: ClipManifest) -> Any:
-        """Returns the FeatureRecipe that identifies these vectors."""
-        from gesta.tasks.encoders import states_of
-
-        return states_of(manifest)
-
-    def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
-        from gesta.tasks.clips.export import timings
-
-        return timings(predictor, inputs)
-
-    def rates(
-        self, bundle: Bundle[ClipManifest], samples: Sequence[Sample], examples: Examples, say: Any
-    ) -> tuple[dict[str, Any], Any]:
-        """Returns what `gesta benchmark` reports besides latencies, and a function that extends each of their rows."""
-        from gesta.tasks.clips.benchmark import rates
-
-        return rates(bundle, samples, examples, say)
-
     def train_rate(self, bundle: Bundle[ClipManifest], samples: Sequence[Sample], device: str, seed: int) -> Any:
         """Measures training speed in clips per second."""
         from gesta.tasks.clips.train_benchmark import train_benchmark
@@ -297,52 +252,6 @@ class ClipTask(classification.Classifies):
         from gesta.tasks.clips.standalone import files
 
         return files.files(bundle), files.told(bundle.manifest)
-
-    def web_check(self, manifest: ClipManifest) -> None:
-        """Raises GestaError if the model cannot run in a browser."""
-        from gesta.tasks.clips import web
-
-        web.check(manifest)
-
-    def web(self, bundle: Bundle[ClipManifest]) -> WebModel:
-        """Ability: returns what the browser page needs of a bundle with ONNX networks."""
-        from gesta.tasks.clips import web
-
-        return web.web_model(bundle)
-
-    def distil(self, recipe: ClipRecipe) -> Any:
-        """Opens the teachers that a recipe names (--set teacher=BUNDLE)."""
-        from gesta.tasks.clips.distil import teachers_of
-
-        return teachers_of(recipe)
-
-    def fine_tune(
-        self,
-        bundle: Bundle[ClipManifest],
-        weights: Mapping[str, NDArray[Any]],
-        masks: Mapping[str, NDArray[Any]],
-        parts: Parts,
-        changes: Sequence[str],
-        run: Run,
-    ) -> dict[str, NDArray[Any]]:
-        """Continues training from the weights; masked weights stay zero."""
-        from gesta.tasks.clips.fine_tune import fine_tune
-
-        return fine_tune(bundle, weights, masks, parts, changes, run)
-
-    def can_prune_channels(self, weights: Mapping[str, NDArray[Any]]) -> bool:
-        """Returns whether `prune_channels` supports a network of these weights."""
-        from gesta.tasks.clips.channels import prunable_channels
-
-        return prunable_channels(weights)
-
-    def prune_channels(
-        self, bundle: Bundle[ClipManifest], samples: Sequence[Sample], parameters: int, device: str
-    ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Returns (weights of a narrower network with at most `parameters` parameters, its recipe)."""
-        from gesta.tasks.clips.prune_channels import narrowed
-
-        return narrowed(bundle, samples, parameters, device)
 
     def follow(self, predictor: Any, threshold: float | None = None) -> Any:
         """Ability: returns a follower that turns a source's images into events (gesta.live.session.Follower)."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact
 from gesta.engines import convert_onnx, convert_openvino
 from gesta.engines.part import Part
@@ -71,7 +72,7 @@ def random_videos(used: BackboneUse, frames: int, seed: int = 0) -> list[NDArray
     ]
 
 
-def feeds(shown: Examples) -> dict[tuple[str, str], list[Feed]]:
+def feeds(bundle: Bundle[FeatureManifest], shown: Examples) -> dict[tuple[str, str], list[Feed]]:  # noqa: ARG001
     """Return single inputs of the backbone, equally many from each video and evenly spread."""
     each = max(1, LIMIT // CALIBRATION)
     found: list[Feed] = []

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from gesta.bundle import io
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import Artifact
-from gesta.engines.base import Engine, Placement
+from gesta.engines.base import Placement
 from gesta.engines.part import Part
-from gesta.schema import GestaError, Listing, Problem, Sample
+from gesta.schema import GestaError, Listing, Sample
 from gesta.sources.inputs import read_as, read_data, split_samples
 from gesta.tasks import classification
-from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Said, Timing, Wanted
+from gesta.tasks.base import Evaluation, Examples, Parts, Said, Wanted, deferred
 from gesta.tasks.feature_store import RECIPE, FeatureFolder, FeatureRecipe, listing_of
 from gesta.tasks.features.manifest import FeatureManifest
 from gesta.tasks.features.recipe import FeatureClassifierRecipe
@@ -44,6 +43,21 @@ class FeatureTask(classification.Classifies):
         "prune": frozenset({"protocol", "backbone_weights"}),
         "quantize": frozenset({"backbone_weights"}),
     }
+
+    identities = deferred("gesta.tasks.feature_store:identities")
+    outputs = deferred("gesta.tasks.features.evaluate:outputs")
+    examples = deferred("gesta.tasks.features.export:examples")
+    feeds = deferred("gesta.tasks.features.export:feeds")
+    predictor = deferred("gesta.tasks.features.predict:SequenceRecognizer")
+    compare = deferred("gesta.tasks.features.export:compare")
+    timings = deferred("gesta.tasks.features.export:timings")
+    convert = deferred("gesta.tasks.features.export:convert")
+    """Convert a network that needs special treatment; return None for any other."""
+    follow = deferred("gesta.tasks.features.follow:SegmentFollower")
+    """Optional ability: return a follower that turns a source's images into one event per segment.
+
+    See gesta.live.session.Follower.
+    """
 
     def recognizes(self, data: Path, layout: str | None) -> bool:  # noqa: ARG002
         return (data / RECIPE).is_file()
@@ -114,20 +128,8 @@ class FeatureTask(classification.Classifies):
 
         return load_head(bundle, at) if light else load(bundle, at, backbone_weights)
 
-    def identities(self, samples: Sequence[Sample]) -> list[str]:
-        from gesta.tasks.feature_store import identities
-
-        return identities(samples)
-
     def warnings(self, listing: Listing, manifest: FeatureManifest) -> list[str]:  # noqa: ARG002
         return read_as(listing)
-
-    def outputs(
-        self, predictor: Any, samples: Sequence[Sample], bar: Bar
-    ) -> tuple[list[Sample], NDArray[Any], list[Problem]]:
-        from gesta.tasks.features.evaluate import outputs
-
-        return outputs(predictor, samples, bar)
 
     def report(self, result: Evaluation, out: Path) -> None:
         from gesta.clips.strips import video_strip
@@ -144,32 +146,6 @@ class FeatureTask(classification.Classifies):
 
         source = backbone_of(bundle, backbone_weights) if needed or holds(bundle) else None
         return parts(bundle, source)
-
-    def convert(self, part: Part, stem: str, engine: str, precision: str) -> dict[str, bytes] | None:
-        """Convert a network that needs special treatment; return None for any other."""
-        from gesta.tasks.features.export import convert
-
-        return convert(part, stem, engine, precision)
-
-    def examples(self, manifest: FeatureManifest, samples: Sequence[Sample], limit: int, source: str) -> Examples:
-        from gesta.tasks.features.export import examples
-
-        return examples(manifest, samples, limit, source)
-
-    def feeds(self, bundle: Bundle[FeatureManifest], examples: Examples) -> dict[tuple[str, str], list[Any]]:  # noqa: ARG002
-        from gesta.tasks.features.export import feeds
-
-        return feeds(examples)
-
-    def predictor(self, engine: Engine, manifest: FeatureManifest) -> Any:
-        from gesta.tasks.features.predict import SequenceRecognizer
-
-        return SequenceRecognizer(engine, manifest)
-
-    def compare(self, reference: Any, other: Any, examples: Examples, artifact: Artifact) -> Agreement:
-        from gesta.tasks.features.export import compare
-
-        return compare(reference, other, examples, artifact)
 
     def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
         from gesta.tasks.features.annotate import annotate
@@ -195,11 +171,6 @@ class FeatureTask(classification.Classifies):
         """Return the settings of these vectors, as recorded by `gesta features`."""
         used = manifest.backbone
         return FeatureRecipe(used.name, used.weights, used.stage, True, used.size, used.frames, used.every, used.window)
-
-    def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
-        from gesta.tasks.features.export import timings
-
-        return timings(predictor, inputs)
 
     def rates(
         self,
@@ -231,15 +202,6 @@ class FeatureTask(classification.Classifies):
     def identity(self, bundle: Bundle[FeatureManifest]) -> str:
         """Return what a measurement depends on besides the classifier's weights."""
         return str(bundle.manifest.backbone.model_dump())
-
-    def follow(self, predictor: Any, threshold: float | None = None) -> Any:
-        """Optional ability: return a follower that turns a source's images into one event per segment.
-
-        See gesta.live.session.Follower.
-        """
-        from gesta.tasks.features.follow import SegmentFollower
-
-        return SegmentFollower(predictor, threshold)
 
     def step_unit(self, manifest: FeatureManifest) -> str:
         return "frame" if manifest.backbone.window == 1 else "window"

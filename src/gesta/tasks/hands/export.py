@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact, PoseMeasured
 from gesta.engines.quantize import Feed, spread
 from gesta.metrics import joint_errors
@@ -63,7 +64,7 @@ def random_hands(transform: HandTransform, count: int = 16, seed: int = 0) -> Im
     return np.clip(images, -1, 1)
 
 
-def feeds(shown: Examples) -> dict[tuple[str, str], list[Feed]]:
+def feeds(bundle: Bundle[HandManifest], shown: Examples) -> dict[tuple[str, str], list[Feed]]:  # noqa: ARG001
     """Return single hands for calibration."""
     return {("whole", "network"): spread([{"hand": image[None]} for image in shown.inputs])}
 

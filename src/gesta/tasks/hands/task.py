@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import Artifact
-from gesta.engines.base import Engine, Placement
+from gesta.engines.base import Placement
 from gesta.engines.part import Part
-from gesta.schema import GestaError, HandFrame, HandListing, Listing, Problem
+from gesta.schema import GestaError, HandFrame, HandListing, Listing
 from gesta.sources import hand_catalog
-from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Quality, Said, Timing, Tuning, Wanted
+from gesta.tasks.base import (
+    Evaluation,
+    Examples,
+    Parts,
+    Quality,
+    Tuning,
+    deferred,
+)
 from gesta.tasks.hands.manifest import HandManifest
 from gesta.tasks.hands.recipe import HandRecipe
 from gesta.tasks.hands.split import VALIDATION_SHARE, assign_hand_splits
@@ -53,6 +59,23 @@ class HandTask:
         "compress": frozenset({"sparsity", "epochs", "steps", "sets"}),
         "prune": frozenset(),
     }
+
+    identities = deferred("gesta.tasks.hands.evaluate:identities")
+    labeled = deferred("gesta.tasks.hands.evaluate:labeled")
+    outputs = deferred("gesta.tasks.hands.evaluate:outputs")
+    report = deferred("gesta.tasks.hands.report:write")
+    examples = deferred("gesta.tasks.hands.export:examples")
+    feeds = deferred("gesta.tasks.hands.export:feeds")
+    predictor = deferred("gesta.tasks.hands.predict:PoseRecognizer")
+    compare = deferred("gesta.tasks.hands.export:compare")
+    predictions = deferred("gesta.tasks.hands.predictions:predictions")
+    timings = deferred("gesta.tasks.hands.export:timings")
+    inspect = deferred("gesta.tasks.hands.audit:inspect_hands")
+    """Return the report of `gesta data inspect`."""
+    inspect_page = deferred("gesta.tasks.hands.audit:write_hand_page")
+    """Write the report as a page with pictures."""
+    fine_tune = deferred("gesta.tasks.hands.fine_tune:fine_tune")
+    """Continue training from `weights`; weights removed by a mask stay zero."""
 
     def recognizes(self, data: Path, layout: str | None) -> bool:
         if layout is not None:
@@ -95,23 +118,6 @@ class HandTask:
             center = "data"  # the center is a pixel in the images to predict
         return load(bundle, at, RULES[choose("--center", center, RULES)])
 
-    def identities(self, samples: Sequence[HandFrame]) -> list[str]:
-        from gesta.tasks.hands.evaluate import identities
-
-        return identities(samples)
-
-    def inspect(self, listing: HandListing, progress: Any = None) -> Any:
-        """Return the report of `gesta data inspect`."""
-        from gesta.tasks.hands import audit
-
-        return audit.inspect_hands(listing, progress)
-
-    def inspect_page(self, report: Any, listing: HandListing, out: Path) -> Path:
-        """Write the report as a page with pictures."""
-        from gesta.tasks.hands import audit
-
-        return audit.write_hand_page(report, listing, out)
-
     def warnings(self, listing: Listing, manifest: HandManifest) -> list[str]:
         names = listing.joint_names if isinstance(listing, HandListing) else ()
         if not names or tuple(names) == manifest.joints:
@@ -122,62 +128,15 @@ class HandTask:
         )
         return [*(str(problem) for problem in listing.problems), renamed]
 
-    def labeled(self, samples: Sequence[HandFrame], manifest: HandManifest) -> list[HandFrame]:
-        from gesta.tasks.hands.evaluate import labeled
-
-        return labeled(samples, manifest)
-
-    def outputs(
-        self, predictor: Any, samples: Sequence[HandFrame], bar: Bar
-    ) -> tuple[list[HandFrame], NDArray[Any], list[Problem]]:
-        from gesta.tasks.hands.evaluate import outputs
-
-        return outputs(predictor, samples, bar)
-
     def evaluate(self, predictor: Any, samples: Sequence[HandFrame], outputs: NDArray[Any], seed: int) -> Evaluation:  # noqa: ARG002
         from gesta.tasks.hands.evaluate import evaluation
 
         return evaluation(predictor, samples, outputs)
 
-    def report(self, result: Evaluation, out: Path) -> None:
-        from gesta.tasks.hands.report import write
-
-        write(result, out)
-
     def graphs(self, bundle: Bundle[HandManifest], **_: Any) -> list[Part]:
         from gesta.tasks.hands.network import parts
 
         return parts(bundle)
-
-    def examples(self, manifest: HandManifest, samples: Sequence[HandFrame], limit: int, source: str) -> Examples:
-        from gesta.tasks.hands.export import examples
-
-        return examples(manifest, samples, limit, source)
-
-    def feeds(self, bundle: Bundle[HandManifest], examples: Examples) -> dict[tuple[str, str], list[Any]]:  # noqa: ARG002
-        from gesta.tasks.hands.export import feeds
-
-        return feeds(examples)
-
-    def predictor(self, engine: Engine, manifest: HandManifest) -> Any:
-        from gesta.tasks.hands.predict import PoseRecognizer
-
-        return PoseRecognizer(engine, manifest)
-
-    def compare(self, reference: Any, other: Any, examples: Examples, artifact: Artifact) -> Agreement:
-        from gesta.tasks.hands.export import compare
-
-        return compare(reference, other, examples, artifact)
-
-    def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
-        from gesta.tasks.hands.predictions import predictions
-
-        return predictions(predictor, wanted, failed)
-
-    def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
-        from gesta.tasks.hands.export import timings
-
-        return timings(predictor, inputs)
 
     def rates(
         self,
@@ -190,20 +149,6 @@ class HandTask:
         from gesta.tasks.hands.benchmark import rates
 
         return rates(bundle, samples)
-
-    def fine_tune(
-        self,
-        bundle: Bundle[HandManifest],
-        weights: Mapping[str, NDArray[Any]],
-        masks: Mapping[str, NDArray[Any]],
-        parts: Parts,
-        changes: Sequence[str],
-        run: Run,
-    ) -> dict[str, NDArray[Any]]:
-        """Continue training from `weights`; weights removed by a mask stay zero."""
-        from gesta.tasks.hands.fine_tune import fine_tune
-
-        return fine_tune(bundle, weights, masks, parts, changes, run)
 
     def standalone(self, bundle: Bundle[HandManifest]) -> tuple[dict[str, bytes], str]:
         """Return (files written next to an ONNX export for use without gesta, a sentence on how to use them)."""

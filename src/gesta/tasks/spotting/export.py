@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact
+from gesta.engines.base import Placement
 from gesta.engines.quantize import spread
 from gesta.sources.recordings import Recording
 from gesta.tasks.base import Agreement, Examples, Timing
 from gesta.tasks.classification_parity import agreement
 from gesta.tasks.spotting import data
 from gesta.tasks.spotting.manifest import SpottingManifest
-from gesta.tasks.spotting.predict import Spotter, steps
+from gesta.tasks.spotting.predict import Spotter, load, steps
 
 FRAMES = 256
 """Maximum number of frames of a recording on which networks are compared and timed."""
@@ -40,9 +42,9 @@ def compare(reference: Spotter, other: Spotter, shown: Examples, artifact: Artif
     return agreement(one, two, shown, artifact, reference.manifest.classes, "frame")
 
 
-def feeds(spotter: Spotter, shown: Examples) -> dict[tuple[str, str], list[Any]]:
+def feeds(bundle: Bundle[SpottingManifest], shown: Examples) -> dict[tuple[str, str], list[Any]]:
     """Return short runs of frames with the state before each, for calibrating 8-bit networks."""
-    found = []
+    spotter, found = load(bundle, Placement("torch", "cpu")), []
     for skeleton in shown.inputs:
         state = spotter.engine.start(1)
         for at in range(0, len(skeleton), FRAMES // 8):

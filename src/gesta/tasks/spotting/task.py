@@ -11,19 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import Artifact
-from gesta.engines.base import Engine, Placement
+from gesta.engines.base import Placement
 from gesta.engines.part import Part
-from gesta.schema import GestaError, Listing, Problem
+from gesta.schema import GestaError, Listing
 from gesta.sources import recordings
 from gesta.sources.inputs import split_samples
 from gesta.sources.recordings import Recording
 from gesta.sources.split import folds
-from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Quality, Said, Timing, Wanted
+from gesta.tasks.base import Evaluation, Parts, Quality, Said, Wanted, deferred
 from gesta.tasks.events import KEPT, Seen, measures
 from gesta.tasks.spotting.manifest import SpottingManifest
 from gesta.tasks.spotting.recipe import SpottingRecipe
-from gesta.tasks.web import WebModel
 from gesta.training.run import Fitted, Run
 from gesta.words import counted
 
@@ -48,6 +46,17 @@ class SpottingTask:
         "predict": frozenset({"stream"}),
         "benchmark": frozenset(),
     }
+
+    predictor = deferred("gesta.tasks.spotting.predict:Spotter")
+    identities = deferred("gesta.tasks.spotting.data:identities")
+    outputs = deferred("gesta.tasks.spotting.evaluate:outputs")
+    timings = deferred("gesta.tasks.spotting.export:timings")
+    report = deferred("gesta.tasks.events_report:report")
+    examples = deferred("gesta.tasks.spotting.export:examples")
+    feeds = deferred("gesta.tasks.spotting.export:feeds")
+    compare = deferred("gesta.tasks.spotting.export:compare")
+    web = deferred("gesta.tasks.spotting.web:web_model")
+    """An ability: return what a web page needs from a bundle with an ONNX network."""
 
     def recognizes(self, data: Path, layout: str | None) -> bool:
         return (layout or recordings.detect(data)) in recordings.READERS
@@ -82,11 +91,6 @@ class SpottingTask:
         found = load(bundle, at)
         found.shuffled = shuffled
         return found
-
-    def predictor(self, engine: Engine, manifest: SpottingManifest) -> Any:
-        from gesta.tasks.spotting.predict import Spotter
-
-        return Spotter(engine, manifest)
 
     def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
         """Yield the events of files and folders; with --stream, each as soon as it is decided."""
@@ -129,55 +133,23 @@ class SpottingTask:
     def warnings(self, listing: Listing, manifest: SpottingManifest) -> list[str]:  # noqa: ARG002
         return []
 
-    def identities(self, samples: Sequence[Recording]) -> list[str]:
-        from gesta.tasks.spotting.data import identities
-
-        return identities(samples)
-
     def trial_facts(self, predictor: Any, result: Evaluation, total: int, seed: int) -> dict[str, Any]:  # noqa: ARG002
         """An ability: the events of each recording, so that all folds can be evaluated together."""
         return {"recordings": [one.document for one in result.facts["seen"]]}
 
-    def outputs(
-        self, predictor: Any, samples: Sequence[Recording], bar: Bar
-    ) -> tuple[list[Recording], NDArray[Any], list[Problem]]:
-        from gesta.tasks.spotting.evaluate import outputs
-
-        return outputs(predictor, samples, bar)
-
     def pooled(self, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """An ability: the metrics over the recordings of several trials together."""
         return measures([Seen.read(one) for trial in trials for one in trial["recordings"]])
-
-    def report(self, result: Evaluation, out: Path) -> None:
-        from gesta.tasks.events_report import report
-
-        report(result, out)
 
     def graphs(self, bundle: Bundle[SpottingManifest], **_: Any) -> list[Part]:
         from gesta.tasks.spotting.network import parts
 
         return parts(bundle)
 
-    def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
-        from gesta.tasks.spotting.export import timings
-
-        return timings(predictor, inputs)
-
-    def examples(self, manifest: SpottingManifest, samples: Sequence[Recording], limit: int, source: str) -> Examples:
-        from gesta.tasks.spotting.export import examples
-
-        return examples(manifest, samples, limit, source)
-
     def lines(self, command: str, document: Mapping[str, Any]) -> list[str]:
         from gesta.tasks.spotting import text
 
         return text.LINES[command](document)
-
-    def feeds(self, bundle: Bundle[SpottingManifest], examples: Examples) -> dict[tuple[str, str], list[Any]]:
-        from gesta.tasks.spotting.export import feeds
-
-        return feeds(self.load(bundle, Placement("torch", "cpu")), examples)
 
     def follow(self, predictor: Any, threshold: float | None = None) -> Any:
         """An ability: return an object that turns a source's skeletons into events (gesta.live.session.Follower)."""
@@ -194,12 +166,6 @@ class SpottingTask:
     def web_check(self, manifest: SpottingManifest) -> None:
         """Accept every spotter: all run in a web page, fed by a tracker."""
 
-    def web(self, bundle: Bundle[SpottingManifest]) -> WebModel:
-        """An ability: return what a web page needs from a bundle with an ONNX network."""
-        from gesta.tasks.spotting.web import web_model
-
-        return web_model(bundle)
-
     def play(self, predictor: Any, path: Path) -> Iterator[tuple[NDArray[Any], float]]:
         """An ability: yield the skeletons of a file with their times, as `follow` expects them."""
         from gesta.tasks.spotting import data
@@ -210,11 +176,6 @@ class SpottingTask:
 
     def step_unit(self, manifest: SpottingManifest) -> str:  # noqa: ARG002
         return "frame"
-
-    def compare(self, reference: Any, other: Any, examples: Examples, artifact: Artifact) -> Agreement:
-        from gesta.tasks.spotting.export import compare
-
-        return compare(reference, other, examples, artifact)
 
 
 def _apart(samples: Sequence[Recording]) -> tuple[list[Recording], list[Recording]]:

@@ -13,10 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.bundle.io import Bundle
-from gesta.engines.base import Engine, Placement, State
-from gesta.engines.catalog import open_engine
-from gesta.engines.part import Part
+from gesta.engines.base import Engine, State
 from gesta.schema import GestaError
 from gesta.tasks.text.batches import Sentences, Stream
 from gesta.tasks.text.corpus import Passage, numbers
@@ -155,14 +152,3 @@ class LanguageModel:
 def _nats(logs: NDArray[np.float32], targets: Text) -> NDArray[np.float64]:
     """Log probabilities [T, B, V] and targets [T, B] -> negative log probability of each target [T, B]."""
     return -np.take_along_axis(logs, targets[..., None], -1)[..., 0].astype(np.float64)
-
-
-def load(bundle: Bundle[LanguageManifest], at: Placement) -> LanguageModel:
-    """Load the model. Raises GestaError if the engine is not installed or the bundle has no network for it."""
-    return LanguageModel(open_engine(bundle, at, lambda: _parts(bundle)), bundle.manifest)
-
-
-def _parts(bundle: Bundle[LanguageManifest]) -> list[Part]:
-    from gesta.tasks.text.network import parts
-
-    return parts(bundle)

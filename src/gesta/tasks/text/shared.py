@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gesta.bundle.io import Bundle
+from gesta.engines.base import Placement
+from gesta.engines.catalog import open_engine
 from gesta.engines.part import Part
 from gesta.schema import GestaError, Listing
-from gesta.tasks.base import Parts
+from gesta.tasks.base import Parts, deferred
 from gesta.training.run import Fitted, Run
 
 COMMANDS = ("train", "evaluate", "export", "predict", "benchmark")
@@ -22,8 +25,18 @@ class TextBase:
     trained_stage = "network"
     of_people = False
     options: Mapping[str, frozenset[str]] = {command: frozenset() for command in COMMANDS}
+    stages: Sequence[str] = ("network",)
+    """The exported networks that a loaded model needs."""
+    convert = deferred("gesta.tasks.text.export:convert")
+    """Convert a network.
+
+    8-bit networks store weights in 8 bits and compute in fp32, since errors of recurrent networks accumulate.
+    """
 
     def train(self, parts: Parts, recipe: Any, run: Run) -> Fitted:
+        raise NotImplementedError
+
+    def graphs(self, bundle: Bundle[Any], **_: Any) -> list[Part]:
         raise NotImplementedError
 
     def fit(self, parts: Parts, recipe: Any, run: Run, start: Path | None = None, **_: Any) -> Fitted:
@@ -32,6 +45,10 @@ class TextBase:
         if run.devices * run.nodes > 1:
             raise GestaError(f"--devices, --nodes: {self.title} trains in one process. Leave them out.", usage=True)
         return self.train(parts, recipe, run)
+
+    def load(self, bundle: Bundle[Any], at: Placement, **_: Any) -> Any:
+        opened = open_engine(bundle, at, lambda: self.graphs(bundle), self.stages)
+        return self.predictor(opened, bundle.manifest)
 
     def identities(self, samples: Sequence[Any]) -> list[str]:
         return [sample.identity for sample in samples]
@@ -44,12 +61,3 @@ class TextBase:
         if not samples:
             raise GestaError(f"There are no {self.unit} to score.")
         return list(samples)
-
-    def convert(self, part: Part, stem: str, engine: str, precision: str) -> dict[str, bytes] | None:
-        """Convert a network.
-
-        8-bit networks store weights in 8 bits and compute in fp32, since errors of recurrent networks accumulate.
-        """
-        from gesta.tasks.text.export import convert
-
-        return convert(part, stem, engine, precision)

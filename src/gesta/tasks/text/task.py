@@ -10,17 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import Artifact
-from gesta.engines.base import Engine, Placement
+from gesta.engines.base import Placement
 from gesta.engines.part import Part
 from gesta.schema import GestaError, Listing, Problem
-from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Quality, Said, Timing, Wanted
+from gesta.tasks.base import Bar, Evaluation, Examples, Parts, Quality, Said, Wanted, deferred
 from gesta.tasks.text import corpus, data
 from gesta.tasks.text.corpus import Passage
 from gesta.tasks.text.manifest import LanguageManifest
 from gesta.tasks.text.recipe import LanguageRecipe, TextInputSettings
 from gesta.tasks.text.shared import TextBase
-from gesta.training.run import Fitted, Run
 
 LAYOUTS = ("text", "captions")
 SHOWN_CHARACTERS = 200
@@ -42,6 +40,12 @@ class TextTask(TextBase):
     quality = Quality("val_loss", "loss", False, "nats")
     kept = ("loss", "bits", "perplexity")
 
+    train = deferred("gesta.tasks.text.fit:fit")
+    examples = deferred("gesta.tasks.text.export:examples")
+    predictor = deferred("gesta.tasks.text.predict:LanguageModel")
+    compare = deferred("gesta.tasks.text.export:compare")
+    timings = deferred("gesta.tasks.text.export:timings")
+
     def recognizes(self, data_path: Path, layout: str | None) -> bool:
         return (layout or data.recognized(data_path)) in LAYOUTS
 
@@ -56,16 +60,6 @@ class TextTask(TextBase):
         held = f"{settings.validation:.0%} of the training part is held out to choose the epoch"
         how = "by image" if listing.layout == "captions" else "by position; the last tenth is the test part"
         return Parts(divided, (f"split {how}; {held}",))
-
-    def train(self, parts: Parts, recipe: LanguageRecipe, run: Run) -> Fitted:
-        from gesta.tasks.text.fit import fit
-
-        return fit(parts, recipe, run)
-
-    def load(self, bundle: Bundle[LanguageManifest], at: Placement, **_: Any) -> Any:
-        from gesta.tasks.text.predict import load
-
-        return load(bundle, at)
 
     def labeled(self, samples: Sequence[Passage], manifest: LanguageManifest) -> list[Passage]:
         """Return all samples. Raises GestaError for characters that the model does not know."""
@@ -124,25 +118,10 @@ class TextTask(TextBase):
 
         return parts(bundle)
 
-    def examples(self, manifest: LanguageManifest, samples: Sequence[Passage], limit: int, source: str) -> Examples:
-        from gesta.tasks.text.export import examples
-
-        return examples(manifest, samples, limit, source)
-
     def feeds(self, bundle: Bundle[LanguageManifest], examples: Examples) -> dict[tuple[str, str], list[Any]]:
         from gesta.tasks.text.export import feeds
 
         return feeds(examples.inputs, self.load(bundle, Placement("torch", "cpu")))
-
-    def predictor(self, engine: Engine, manifest: LanguageManifest) -> Any:
-        from gesta.tasks.text.predict import LanguageModel
-
-        return LanguageModel(engine, manifest)
-
-    def compare(self, reference: Any, other: Any, examples: Examples, artifact: Artifact) -> Agreement:
-        from gesta.tasks.text.export import compare
-
-        return compare(reference, other, examples, artifact)
 
     def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
         """Yield how well each text file is predicted."""
@@ -158,11 +137,6 @@ class TextTask(TextBase):
 
     def step_unit(self, manifest: LanguageManifest) -> str:  # noqa: ARG002
         return "token"
-
-    def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
-        from gesta.tasks.text.export import timings
-
-        return timings(predictor, inputs)
 
     def lines(self, command: str, document: Mapping[str, Any]) -> list[str]:
         from gesta.tasks.text import wording

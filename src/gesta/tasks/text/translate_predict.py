@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.bundle.io import Bundle
-from gesta.engines.base import Engine, Placement
-from gesta.engines.catalog import open_engine
-from gesta.engines.part import Part
+from gesta.engines.base import Engine
 from gesta.schema import GestaError
 from gesta.tasks.text.beam import Hypothesis, beam_search
 from gesta.tasks.text.manifest import TranslationManifest
@@ -159,14 +156,3 @@ def bleu(said: Sequence[str], *references: Sequence[str | None]) -> float:
         raise GestaError(f"BLEU needs sacrebleu, which is not installed. Install it: {install('text')}") from error
     columns: list[Any] = [list(wording) for wording in references]
     return float(sacrebleu.corpus_bleu(list(said), columns, tokenize="none", force=True).score)  # tokenized as wanted
-
-
-def load(bundle: Bundle[TranslationManifest], at: Placement) -> Translator:
-    """Load the model. Raises GestaError if the engine is not installed or the bundle has no network for it."""
-    return Translator(open_engine(bundle, at, lambda: _parts(bundle), STAGES), bundle.manifest)
-
-
-def _parts(bundle: Bundle[TranslationManifest]) -> list[Part]:
-    from gesta.tasks.text.translate_network import parts
-
-    return parts(bundle)

@@ -10,19 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import Artifact
-from gesta.engines.base import Engine, Placement
+from gesta.engines.base import Placement
 from gesta.engines.part import Part
 from gesta.schema import GestaError, Listing, Problem
 from gesta.tasks import lines as shared
-from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Quality, Said, Timing, Wanted
+from gesta.tasks.base import Bar, Evaluation, Examples, Parts, Quality, Said, Wanted, deferred
 from gesta.tasks.text import data, pairs
 from gesta.tasks.text.manifest import TranslationManifest
 from gesta.tasks.text.pairs import SentencePair
 from gesta.tasks.text.recipe import PairInputSettings, TranslationRecipe
 from gesta.tasks.text.shared import TextBase
+from gesta.tasks.text.translate_predict import STAGES, bleu
 from gesta.tasks.text.vocabulary import UNKNOWN, some
-from gesta.training.run import Fitted, Run
 
 
 class TranslationTask(TextBase):
@@ -36,6 +35,13 @@ class TranslationTask(TextBase):
     default_recipe = "text/german-to-english"
     quality = Quality("val_loss", "bleu", True, "BLEU")
     kept: Sequence[str] = ("bleu",)
+
+    stages = STAGES
+    train = deferred("gesta.tasks.text.translate_fit:fit")
+    examples = deferred("gesta.tasks.text.translate_export:examples")
+    predictor = deferred("gesta.tasks.text.translate_predict:Translator")
+    compare = deferred("gesta.tasks.text.translate_export:compare")
+    timings = deferred("gesta.tasks.text.translate_export:timings")
 
     def recognizes(self, data_path: Path, layout: str | None) -> bool:
         return (layout or data.recognized(data_path)) == "pairs"
@@ -51,16 +57,6 @@ class TranslationTask(TextBase):
         note = f"split by file; {settings.validation:.0%} of the training pairs are held out to choose the epoch"
         return Parts(divided, (note,))
 
-    def train(self, parts: Parts, recipe: TranslationRecipe, run: Run) -> Fitted:
-        from gesta.tasks.text.translate_fit import fit
-
-        return fit(parts, recipe, run)
-
-    def load(self, bundle: Bundle[TranslationManifest], at: Placement, **_: Any) -> Any:
-        from gesta.tasks.text.translate_predict import load
-
-        return load(bundle, at)
-
     def outputs(
         self, predictor: Any, samples: Sequence[SentencePair], bar: Bar
     ) -> tuple[list[SentencePair], NDArray[Any], list[Problem]]:
@@ -68,8 +64,6 @@ class TranslationTask(TextBase):
         return list(samples), np.array([one.text for one in said], dtype=object), []
 
     def evaluate(self, predictor: Any, samples: Sequence[SentencePair], outputs: NDArray[Any], seed: int) -> Evaluation:  # noqa: ARG002
-        from gesta.tasks.text.translate_predict import bleu
-
         truth = [p.target for p in samples]
         words = [sum(len(text.split()) for text in texts) for texts in (outputs, truth)]
         metrics = {
@@ -93,27 +87,10 @@ class TranslationTask(TextBase):
 
         return parts(bundle)
 
-    def examples(
-        self, manifest: TranslationManifest, samples: Sequence[SentencePair], limit: int, source: str
-    ) -> Examples:
-        from gesta.tasks.text.translate_export import examples
-
-        return examples(manifest, samples, limit, source)
-
     def feeds(self, bundle: Bundle[TranslationManifest], examples: Examples) -> dict[tuple[str, str], list[Any]]:
         from gesta.tasks.text.translate_export import feeds
 
         return feeds(examples.inputs, self.load(bundle, Placement("torch", "cpu")))
-
-    def predictor(self, engine: Engine, manifest: TranslationManifest) -> Any:
-        from gesta.tasks.text.translate_predict import Translator
-
-        return Translator(engine, manifest)
-
-    def compare(self, reference: Any, other: Any, examples: Examples, artifact: Artifact) -> Agreement:
-        from gesta.tasks.text.translate_export import compare
-
-        return compare(reference, other, examples, artifact)
 
     def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
         """Yield translations of files with one sentence per line."""
@@ -131,11 +108,6 @@ class TranslationTask(TextBase):
 
     def step_unit(self, manifest: TranslationManifest) -> str:  # noqa: ARG002
         return "sentence"
-
-    def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
-        from gesta.tasks.text.translate_export import timings
-
-        return timings(predictor, inputs)
 
     def lines(self, command: str, document: Mapping[str, Any]) -> list[str]:
         if command == "train":

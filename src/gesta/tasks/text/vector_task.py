@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact
-from gesta.engines.base import Engine
 from gesta.engines.part import Part
 from gesta.engines.quantize import spread
 from gesta.schema import Problem, Sample
 from gesta.tasks import lines as shared
-from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Quality, Said, Timing, Wanted
+from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Quality, Said, Timing, Wanted, deferred
 from gesta.tasks.classification_parity import agreement
 from gesta.tasks.feature_store import identities
 from gesta.tasks.text import caption_data as data
@@ -44,6 +43,9 @@ class VectorTask(FeatureBase):
     modules = "gesta.tasks.text.vector"
     quality = Quality("val_loss", "recall_1", True, "%")
     kept = ("recall_1", "recall_5", "recall_10")
+
+    predictor = deferred("gesta.tasks.text.vector_predict:VectorModel")
+    embeds = deferred("gesta.tasks.encoders:states_of")
 
     def outputs(
         self, predictor: Any, samples: Sequence[Described], bar: Bar
@@ -102,11 +104,6 @@ class VectorTask(FeatureBase):
             found["whole", "text"] = spread(texts)
         return found
 
-    def predictor(self, engine: Engine, manifest: VectorManifest) -> Any:
-        from gesta.tasks.text.vector_predict import VectorModel
-
-        return VectorModel(engine, manifest)
-
     def compare(self, reference: Any, other: Any, examples: Examples, artifact: Artifact) -> Agreement:
         """Compare the vectors of videos, and those of random sentences."""
         one, two = (list(model.of_videos(examples.inputs)[:, None]) for model in (reference, other))
@@ -135,11 +132,6 @@ class VectorTask(FeatureBase):
         """Optional ability: return the vector of a video, [1, E]."""
         found: NDArray[Any] = predictor.predict(sample)[None]
         return found
-
-    def embeds(self, manifest: VectorManifest) -> Any:
-        from gesta.tasks.encoders import states_of
-
-        return states_of(manifest)
 
     def index(
         self, predictor: Any, folder: Path, place: Path | None, layout: str | None, bar: Bar
