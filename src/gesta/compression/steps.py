@@ -18,7 +18,7 @@ from gesta.compression.measure import Measuring
 from gesta.compression.plan import Plan, named
 from gesta.compression.prune import Pruning, prune
 from gesta.compression.store import weights_of
-from gesta.files import write_json
+from gesta.files import read_json, write_json
 from gesta.jobs.job import Job
 from gesta.jobs.run import run_jobs
 from gesta.schema import GestaError
@@ -65,12 +65,9 @@ class Pipeline:
         """Returns the result of `work`, or of an earlier run with the same inputs whose bundles still exist."""
         key = self.key(inputs)
         file = self.out / "steps" / f"{name}.json"
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-            if found["key"] == key and all((self.out / made / io.MANIFEST).exists() for made in found["made"]):
-                return found["result"]
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
+        found = read_json(file) or {}
+        if found.get("key") == key and all((self.out / made / io.MANIFEST).exists() for made in found["made"]):
+            return found["result"]
         self.say(title)
         result = work()
         done = {"key": key, "made": result.get("made", []), "result": result}

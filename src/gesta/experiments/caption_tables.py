@@ -5,8 +5,6 @@ Every row is trained on the same features; the epoch is selected on the validati
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from gesta.experiments.catalog import DATA_SEED
 from gesta.experiments.quality_table import QualityRow
 from gesta.experiments.table import Wanted, mean, number, spread
 from gesta.experiments.text_tables import Scored, TextTables, scored
-from gesta.files import write_whole
+from gesta.files import csv_text, write_whole
 from gesta.recipes import Recipe
 from gesta.schema import GestaError
 from gesta.sources.catalog import read
@@ -170,10 +168,8 @@ def stored(data: Path, out: Path, layout: str | None = None) -> Path:
     if (data / CAPTIONS).is_file():
         said = (data / CAPTIONS).read_bytes()
     elif known and known <= set(UTD_MHAD):
-        text = io.StringIO()
         rows = [(label, caption) for label in sorted(known) for caption in UTD_MHAD[label]]
-        csv.writer(text, lineterminator="\n").writerows([("label", "caption"), *rows])
-        said = text.getvalue().encode()
+        said = csv_text([("label", "caption"), *rows]).encode()
     else:
         raise GestaError(f"{data}: has no {CAPTIONS}. Write one next to the data, with the columns path,caption.")
     encode_all(listing, out, *skeleton_encoder())

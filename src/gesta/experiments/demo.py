@@ -5,7 +5,6 @@ Each step writes `out/steps/<name>.json`; steps whose file exists are not repeat
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ import numpy as np
 from gesta import metrics
 from gesta.experiments.catalog import DATA_SEED
 from gesta.experiments.parallel import Progress, key_of
-from gesta.files import write_json
+from gesta.files import read_json, write_json
 from gesta.recipes import Recipe
 from gesta.schema import GestaError, Prediction, Sample
 from gesta.tasks import catalog
@@ -96,12 +95,9 @@ def demo(
 def _step(run: Run, name: str, title: str, work: Callable[[Run], dict[str, Any]]) -> dict[str, Any]:
     """Returns the result of a step, from its file if the same step has finished, else by running it."""
     path = run.out / "steps" / f"{name}.json"
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if found["key"] == run.key:
-            return found
-    except (OSError, ValueError, KeyError):
-        pass
+    found = read_json(path) or {}
+    if found.get("key") == run.key:
+        return found
     run.told(f"{list(STEPS).index(name) + 1} of {len(STEPS)}: {title}")
     started = time.monotonic()
     result = work(run)

@@ -10,9 +10,7 @@ A recording whose `.npz` has the same key (video content, tracker) is finished, 
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.experiments.track_recording import CAMERA, Summary, content, finished, whole
+from gesta.files import csv_text
 from gesta.jobs.job import Job, key_of
 from gesta.jobs.pool import outcomes, portions
 from gesta.schema import GestaError, Listing, Problem, Resource, Sample
@@ -282,16 +281,12 @@ def _placed(resource: Resource, out: Path, name: str) -> str:
 
 def _write_index(out: Path, rows: list[dict[str, Any]], what: What) -> None:
     """Writes joints.txt, camera.yaml and, last, index.csv."""
-    stream = io.StringIO()
-    table = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
     camera = "".join(f"{name}: {value}\n" for name, value in CAMERA.items())
     note = "# Skeletons are in pixels: (u, -v, 1), seen by a camera of focal length 1 at (0, 0).\n"
     texts = {
         "joints.txt": "".join(f"{name}\n" for name in skeleton_names(what)),
         "camera.yaml": note + camera,
-        "index.csv": stream.getvalue(),
+        "index.csv": csv_text([COLUMNS, *([row.get(name, "") for name in COLUMNS] for row in rows)]),
     }
     for name, text in texts.items():
         data = text.encode()

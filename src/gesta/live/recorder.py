@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +14,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.files import write_whole
+from gesta.files import csv_text, write_whole
 from gesta.leftovers import temporary
 from gesta.live.sources import Source
 from gesta.schema import GestaError
@@ -181,9 +179,7 @@ def add_to_index(data: Path, one: Take, label: str, subject: str) -> None:
     known = dict(zip(COLUMNS, (name, label, subject), strict=True))
     width = len(header)
     kept = [cells + [""] * (width - len(cells)) for cells in rows if cells[header.index("path")] != name]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *kept, [known.get(column, "") for column in header]])
-    write_whole(index, text.getvalue())
+    write_whole(index, csv_text([header, *kept, [known.get(column, "") for column in header]]))
 
 
 def check_index(data: Path) -> None:

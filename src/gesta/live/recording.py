@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from datetime import datetime
 from pathlib import Path
 
 from gesta.decoder import GestureEvent
-from gesta.files import write_whole
+from gesta.files import csv_text, write_whole
 from gesta.live.recorder import Writer
 from gesta.live.sources import Source, Taken
 from gesta.schema import GestaError
@@ -58,10 +56,8 @@ class Recorded:
         """Adds an event to the folder's index.csv, in seconds of the video. Raises GestaError for a different table."""
         rows = self._rows()
         times = (max(time_s - self._first_s, 0.0) for time_s in (event.start_s, event.end_s))
-        text = io.StringIO()
         rows.append([self.path.name, event.label, *(f"{time_s:.3f}" for time_s in times)])
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        write_whole(self._folder / INDEX_FILE, text.getvalue())
+        write_whole(self._folder / INDEX_FILE, csv_text(rows))
 
     def _rows(self) -> list[list[str]]:
         """The folder's index.csv with its header. Raises GestaError for a different table."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from gesta.files import write_whole
+from gesta.files import csv_text, write_whole
 from gesta.schema import GestaError, Listing, Resource, Sample, base
 from gesta.sources.index_csv import INDEX_FILE, LAYOUT
 from gesta.sources.name_patterns import NamePattern
@@ -103,11 +101,7 @@ def _can_be_written(name: str) -> bool:
 
 def _write(path: Path, rows: list[dict[str, str]]) -> None:
     columns = [name for name in COLUMNS if name in ("path", "label") or any(row[name] for row in rows)]
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
     try:
-        write_whole(path, text.getvalue())
+        write_whole(path, csv_text([columns, *([row[name] for name in columns] for row in rows)]))
     except OSError as error:
         raise GestaError(f"{path}: cannot be written ({error.strerror}). Check that you may write there.") from error

@@ -5,8 +5,6 @@ They show the gestures of `gesta.synthetic.gestures`, alone or in pairs, not the
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gesta.files import csv_text
 from gesta.synthetic.chalearn2014 import split_people
 from gesta.synthetic.isolated import GENERATOR_VERSION, Task, Word, check, vocabulary, write_all
 from gesta.synthetic.recording import Plan
@@ -132,9 +131,7 @@ def _ledasila(out: Path, wanted: Settings, words: Sequence[Word]) -> Written:
             name = f"videos/{len(rows) + 1:05d}.mp4"
             tasks.append(Task(wanted.plan(person, 1000 * rank + take, word), out / name))
             rows.append((name, word.name, f"person{person + 1:02d}"))
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("file", "sign", "person"), *rows])
-    write(out / "signs.csv", text.getvalue().encode())
+    write(out / "signs.csv", csv_text([("file", "sign", "person"), *rows]).encode())
     return tasks, [name for name, _, _ in rows]
 
 

@@ -8,7 +8,6 @@ people are about the same size.
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.files import write_whole
+from gesta.files import csv_text, write_whole
 from gesta.grammar import GESTURES, SPEEDS, TWO_HANDED, Act, Meaning, say
 from gesta.schema import KINECT_JOINTS, GestaError
 from gesta.synthetic.chalearn2014 import split_people
@@ -199,6 +198,4 @@ def write(task: Described) -> None:
 
 
 def _write_rows(path: Path, rows: list[tuple[str, ...]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_whole(path, text.getvalue())
+    write_whole(path, csv_text(rows))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from gesta.files import read_json
 from gesta.schema import GestaError
 
 NAME = "gesta_synthetic.json"
@@ -16,10 +17,7 @@ def claim(out: Path, stamp: Mapping[str, object]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     path = out / NAME
     if path.exists():
-        try:
-            held = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            held = None
+        held = read_json(path)
         if held != stamp:
             raise GestaError(
                 f"{path}: the folder's data were made with other settings: {held}, not {stamp}. "

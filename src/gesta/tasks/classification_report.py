@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gesta.bundle import card
-from gesta.files import json_text, write_files
+from gesta.files import csv_text, json_text, write_files
 from gesta.look import head, linked, links, sorting, titled
 from gesta.tasks.base import Evaluation
 from gesta.tasks.classification import Strips, most_confident_mistakes, predicted
@@ -61,14 +59,14 @@ def report(result: Evaluation, out: Path, strips: Strips) -> None:
 
 
 def _predictions_csv(result: Evaluation) -> str:
-    text = StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["id", "file", "subject", "label", "predicted", "correct", "probability", "probability_of_label"])
+    rows: list[list[Any]] = [
+        ["id", "file", "subject", "label", "predicted", "correct", "probability", "probability_of_label"]
+    ]
     labels = result.manifest.labels
     for sample, row, true, best in zip(result.samples, result.outputs, result.truth, predicted(result), strict=True):
         right, sure, of_label = int(true == best), f"{row[best]:.4f}", f"{row[true]:.4f}"
-        rows.writerow([sample.id, sample.files[0], sample.subject, labels[true], labels[best], right, sure, of_label])
-    return text.getvalue()
+        rows.append([sample.id, sample.files[0], sample.subject, labels[true], labels[best], right, sure, of_label])
+    return csv_text(rows)
 
 
 def render(result: Evaluation, strips: Strips) -> str:

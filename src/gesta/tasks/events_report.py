@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from gesta.files import json_text, write_files
+from gesta.files import csv_text, json_text, write_files
 from gesta.look import head, links, sorting, titled
 from gesta.metrics_events import Event, match
 from gesta.tasks.base import Evaluation
@@ -75,14 +73,12 @@ def title_of(result: Evaluation) -> str:
 
 def events_csv(recordings: Sequence[Seen]) -> str:
     """Returns one row per event, true or spotted: `verdict` is found or missed, right, false or partial."""
-    text = StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["recording", "side", "label", "start_s", "end_s", "decided_s", "verdict"])
+    rows = [["recording", "side", "label", "start_s", "end_s", "decided_s", "verdict"]]
     for one in recordings:
         for side, event, verdict in verdicts(one):
-            decided = "" if event.decided is None else f"{event.decided:.3f}"
-            rows.writerow([one.id, side, event.label, f"{event.start:.3f}", f"{event.end:.3f}", decided, verdict])
-    return text.getvalue()
+            times = ["" if time_s is None else f"{time_s:.3f}" for time_s in (event.start, event.end, event.decided)]
+            rows.append([one.id, side, str(event.label), *times, verdict])
+    return csv_text(rows)
 
 
 def verdicts(one: Seen) -> Iterator[tuple[str, Event, str]]:

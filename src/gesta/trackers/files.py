@@ -17,7 +17,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from gesta.files import user_data, write_whole
+from gesta.files import read_json, user_data, write_whole
 from gesta.schema import UNREADABLE, GestaError
 
 PACKAGE = "mediapipe==0.10.21"
@@ -81,11 +81,7 @@ def located(names: Iterable[str], folder: Path) -> dict[str, Path]:
 
 def _noted(folder: Path) -> dict[str, str]:
     """sha256 of the networks installed from published bundles, by name."""
-    try:
-        document = json.loads((folder / FROM_BUNDLES).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
+    return read_json(folder / FROM_BUNDLES) or {}
 
 
 def fingerprint(file: Path) -> str:

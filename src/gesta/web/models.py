@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import time
@@ -16,7 +15,7 @@ from gesta.bundle import io
 from gesta.bundle.io import Bundle
 from gesta.clips.skeleton_sets import joint_set
 from gesta.decoding import DecoderSpec
-from gesta.files import replacing, write_json
+from gesta.files import read_json, replacing, write_json
 from gesta.live.tracked import lacking
 from gesta.schema import GestaError
 from gesta.tasks import catalog
@@ -120,11 +119,7 @@ class Models:
 
     def measured(self, model_id: str) -> dict[str, Any] | None:
         """The output of the model's evaluation, if there is one."""
-        try:
-            found: dict[str, Any] = json.loads((self._root() / model_id / RESULTS).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return found
+        return read_json(self._root() / model_id / RESULTS)
 
     def facts(self, model_id: str) -> dict[str, Any]:
         """The facts stored next to the bundle."""
@@ -203,11 +198,7 @@ class Models:
         return [CardLine(name=name, value=value) for name, value in lines.items()]
 
     def _facts(self, place: Path) -> dict[str, Any]:
-        try:
-            found: dict[str, Any] = json.loads((place / FACTS).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return found
+        return read_json(place / FACTS) or {}
 
     def _root(self) -> Path:
         return self._folder.place("runs")

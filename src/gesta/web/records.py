@@ -7,9 +7,7 @@ table, the table takes precedence.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import math
 import secrets
@@ -20,7 +18,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gesta.files import write_whole
+from gesta.files import csv_text, write_whole
 from gesta.schema import GestaError
 from gesta.sources import catalog
 from gesta.sources.index_csv import INDEX_FILE
@@ -131,11 +129,8 @@ class Table:
         """Writes the table first, then the additional data. Raises OSError."""
         rows = [record.row for record in records if record.state == "used"] + self._others
         extra = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, [*COLUMNS, *extra], restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        content = text.getvalue()
+        columns = [*COLUMNS, *extra]
+        content = csv_text([columns, *([row.get(name, "") for name in columns] for row in rows)])
         if not self.index.is_file() or self.index.read_bytes() != content.encode(errors="backslashreplace"):
             write_whole(self.index, content)
         document = {"version": 1, "clips": [record.model_dump(mode="json") for record in records]}

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import csv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from numpy.typing import NDArray
 
 from gesta.bundle import card
 from gesta.draw import Image
-from gesta.files import json_text, write_files
+from gesta.files import csv_text, json_text, write_files
 from gesta.look import head, links, sorting, titled
 from gesta.metrics import success_area, success_rate
 from gesta.schema import GestaError, HandFrame
@@ -93,16 +91,11 @@ def uvd(joints_mm: NDArray[np.float64], frames: Sequence[HandFrame]) -> NDArray[
 
 
 def _frames_csv(result: Evaluation) -> str:
-    text = StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["id", "file", "subject", "mean_error_mm", "largest_error_mm", "worst_joint"])
-    names = result.manifest.joints
+    rows = [["id", "file", "subject", "mean_error_mm", "largest_error_mm", "worst_joint"]]
     for frame, errors in zip(result.samples, errors_mm(result), strict=True):
-        worst = int(errors.argmax())
-        rows.writerow(
-            [frame.id, frame.depth, frame.subject or "", f"{errors.mean():.3f}", f"{errors[worst]:.3f}", names[worst]]
-        )
-    return text.getvalue()
+        numbers = (f"{errors.mean():.3f}", f"{errors.max():.3f}")
+        rows.append([frame.id, frame.depth, frame.subject, *numbers, result.manifest.joints[int(errors.argmax())]])
+    return csv_text(rows)
 
 
 def render(result: Evaluation) -> tuple[str, str]:

@@ -9,11 +9,8 @@ Text is UTF-8; line endings are converted to `\n`. `corpus.py` turns it into num
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import zlib
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -173,12 +170,3 @@ def sentences_of(path: Path) -> list[list[str]]:
     if path.is_dir() and recognized(path) == "captions":
         return [caption for _, caption in read_captions(path)["train"]]
     return [[word.lower() for word in line.split()] for line in whole_text(path).split("\n") if line.strip()]
-
-
-def as_csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gesta.files import write_whole
+from gesta.files import csv_text, write_whole
 from gesta.look import head, links, sorting, titled
-from gesta.tasks.text.data import as_csv
 
 SHOWN = 100
 """Maximum rows on the page; the CSV has all of them."""
@@ -22,7 +21,7 @@ def write_report(
     """Write the three files to a folder; the page shows `rows` in the given order."""
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "metrics.json", json.dumps(metrics, indent=1, ensure_ascii=False) + "\n")
-    write_whole(out / name, as_csv(header, rows))
+    write_whole(out / name, csv_text([header, *rows], "\r\n"))
     numbers = [(key, f"{value:.4g}") for key, value in metrics.items() if isinstance(value, int | float)]
     notes = [("note", str(note)) for note in (*metrics.get("notes", ()), *metrics.get("warnings", ()))]
     page = (
