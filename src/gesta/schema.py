@@ -410,6 +410,7 @@ class Listing:
 
 
 L = TypeVar("L", bound=Listing)
+T = TypeVar("T")
 
 
 def usable(listing: L) -> L:
@@ -536,3 +537,9 @@ class Prediction:
     def top(self, k: int = 3) -> list[tuple[str, float]]:
         """The k most likely labels with their probabilities, most likely first."""
         return sorted(self.probabilities.items(), key=lambda pair: -pair[1])[:k]
+
+
+def evenly(items: Sequence[T], most: int) -> list[T]:
+    """At most `most` of the items, evenly spaced, the first one first."""
+    count = min(most, len(items))
+    return [items[i * len(items) // count] for i in range(count)]

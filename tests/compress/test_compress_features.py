@@ -15,11 +15,11 @@ from gesta.bundle import io
 from gesta.compression.store import store_as
 from gesta.compression.weights import prunable
 from gesta.evaluation import latency
-from gesta.schema import GestaError
+from gesta.schema import GestaError, evenly
 from gesta.sources.catalog import read
 from gesta.tasks.features.manifest import FeatureManifest
 from gesta.tasks.features.network import load_backbone
-from gesta.tasks.features.predict import videos_of
+from gesta.tasks.features.predict import read_video
 
 LATENCY = {"feature": {"p50_ms": 2.0, "p95_ms": 3.0}}
 
@@ -61,7 +61,7 @@ def test_both_stages_in_fewer_bits(classifier: Path, tmp_path: Path) -> None:
 def test_latency_of_a_new_frame(classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latency.machine, "pin_to_one_core", lambda: True)  # the tests' process goes on
     used = io.read(classifier, FeatureManifest).manifest.backbone
-    videos = list(videos_of(read(tmp_path / "videos").samples, used, 2))
+    videos = [read_video(sample, used) for sample in evenly(read(tmp_path / "videos").samples, 2)]
     found = latency.measure(classifier, videos, "torch", "fp32", 0.0)
     assert 0 < found["feature"]["p50_ms"] <= found["feature"]["p95_ms"] and found["engine"] == "torch"
     assert 0 < found["head"]["p50_ms"] < found["feature"]["p50_ms"]

@@ -14,7 +14,7 @@ import numpy as np
 
 from gesta.metrics import paired_difference
 from gesta.tasks.base import Quality
-from gesta.training.figure import save_figure
+from gesta.training.figure import empty_figure, save_figure
 
 Row = dict[str, Any]
 FORMS = ("stored", "runnable")
@@ -145,11 +145,7 @@ def draw(document: Mapping[str, Any], path: Path, quality: Quality) -> None:
 
     The numbers next to the markers are row numbers of the table; the dotted line is the stored fp32 reference.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 4.8), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = empty_figure(11, 4.8)
     left, right = figure.subplots(1, 2, sharey=True)
     times = scale(quality)
     for form, mark, color in (("stored", "o", "C0"), ("runnable", "s", "C1")):

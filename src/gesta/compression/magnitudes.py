@@ -11,7 +11,7 @@ import numpy as np
 
 from gesta.compression.prune import THRESHOLD
 from gesta.compression.weights import Weights, prunable
-from gesta.training.figure import save_figure
+from gesta.training.figure import empty_figure, save_figure
 
 LOWEST, HIGHEST = -60, 10
 """Range of the histograms in log2 |w|; values outside are counted in the outermost bins."""
@@ -60,11 +60,7 @@ def draw(found: Mapping[str, Magnitudes], path: Path, title: str = "") -> None:
 
     Exact zeros are in no bin; the legend gives the share below the threshold, including zeros.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = empty_figure(8, 4.5)
     axes = figure.subplots()
     edges = np.arange(LOWEST, HIGHEST + 1)
     for name, one in found.items():

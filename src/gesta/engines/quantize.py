@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gesta.schema import GestaError
+from gesta.schema import GestaError, evenly
 from gesta.words import install
 
 Feed = dict[str, np.ndarray]
@@ -53,5 +53,4 @@ def quantized(model: Any, inputs: Sequence[Feed], engine: str) -> Any:
 
 def spread(inputs: list[Feed]) -> list[Feed]:
     """At most LIMIT of the inputs, evenly spaced."""
-    count = min(LIMIT, len(inputs))
-    return [inputs[i * len(inputs) // count] for i in range(count)]
+    return evenly(inputs, LIMIT)

@@ -22,22 +22,20 @@ from gesta.experiments.table import (
     Plan,
     Results,
     Wanted,
-    canvas,
     mean,
     number,
-    png,
     recipe_of,
     runs_line,
     spread,
     trainings,
 )
 from gesta.experiments.trial import measured, run_trial, trial_job
-from gesta.files import write_whole
 from gesta.progress import bar
 from gesta.recipes import Recipe, changed
 from gesta.schema import GestaError
 from gesta.tasks import catalog
 from gesta.tasks.base import Parts
+from gesta.training.figure import empty_figure, save_figure
 from gesta.words import counted
 
 LAYOUT = "chalearn2014"
@@ -167,7 +165,8 @@ class ClipTable(Experiment):
 
 def draw_curves(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], path: Path) -> None:
     """Plots validation accuracy over epochs, one line per model: the mean over seeds, with their range shaded."""
-    figure, axes = canvas(8, 5)
+    figure = empty_figure(8, 5)
+    axes = figure.subplots()
     for label, runs in histories.items():
         curves = [[epoch["val_accuracy"] for epoch in run if epoch.get("val_accuracy") is not None] for run in runs]
         length = min((len(curve) for curve in curves), default=0)
@@ -181,7 +180,7 @@ def draw_curves(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], 
     axes.set(xlabel="epoch", ylabel="validation accuracy, %", ylim=(0, 100))
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    write_whole(path, png(figure))
+    save_figure(figure, path)
 
 
 def compact_job(

@@ -18,7 +18,7 @@ import numpy as np
 from gesta import metrics
 from gesta.evaluation.people import people_warnings
 from gesta.experiments.parallel import TWO, Workers, run_jobs
-from gesta.experiments.table import canvas, png, table
+from gesta.experiments.table import table
 from gesta.experiments.train import recipe_of
 from gesta.experiments.trial import trial_job
 from gesta.files import json_text, write_files
@@ -27,6 +27,7 @@ from gesta.schema import GestaError, Listing, Sample
 from gesta.sources.split import assign_splits
 from gesta.tasks.base import Parts, Task, has
 from gesta.tasks.catalog import read_bundle
+from gesta.training.figure import empty_figure, png
 from gesta.words import counted
 
 TEST_SHARE = 0.2
@@ -207,7 +208,8 @@ def markdown(document: dict[str, Any]) -> str:
 
 def draw(document: dict[str, Any]) -> bytes:
     """Plots the curves with their intervals as a PNG."""
-    figure, axes = canvas(6, 4)
+    figure = empty_figure(6, 4)
+    axes = figure.subplots()
     for arm in dict.fromkeys(row["arm"] for row in document["rows"]):
         rows = sorted((row for row in document["rows"] if row["arm"] == arm), key=lambda row: row["clips"])
         clips = [row["clips"] for row in rows]

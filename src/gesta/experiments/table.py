@@ -8,7 +8,6 @@ and the test part is only reported.
 
 from __future__ import annotations
 
-import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -250,19 +249,3 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [headings, *rows]
     shown = ["| " + " | ".join(cells) + " |" for cells in lines]
     return "\n".join([shown[0], "|" + "---|" * len(headings), *shown[1:]]) + "\n"
-
-
-def canvas(width: float, height: float) -> tuple[Any, Any]:
-    """Returns an empty figure (size in inches) that needs no display, and its axes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots()
-
-
-def png(figure: Any) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()

@@ -22,7 +22,7 @@ from gesta.engines.catalog import open_engine
 from gesta.engines.part import Part
 from gesta.engines.quantize import spread
 from gesta.recipes.schema import Recipe, TrainingSettings
-from gesta.schema import GestaError, Listing, Prediction, Problem
+from gesta.schema import GestaError, Listing, Prediction, Problem, evenly
 from gesta.tasks import classification, lines
 from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Said, Timing, Wanted
 from gesta.tasks.classification_parity import agreement
@@ -199,8 +199,7 @@ class ArrayTask(classification.Classifies):
         if not samples:
             noise = np.random.default_rng(0).normal(size=(limit, *manifest.shape)).astype(np.float32)
             return Examples(list(noise), [None] * limit, "random")
-        count = min(limit, len(samples))
-        used, arrays, _ = self.readable([samples[i * len(samples) // count] for i in range(count)])
+        used, arrays, _ = self.readable(evenly(samples, limit))
         return Examples(list(arrays), [sample.label for sample in used], source)
 
     def feeds(self, bundle: Bundle[Any], examples: Examples) -> dict[tuple[str, str], list[Any]]:  # noqa: ARG002

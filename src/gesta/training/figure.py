@@ -21,11 +21,7 @@ def draw_history(
     history: Sequence[Mapping[str, float]], path: Path, title: str, quantities: Sequence[str] = ("accuracy", "loss")
 ) -> None:
     """Plots quantities (columns `train_*`, `val_*`) to a PNG, with the best value of each in the title of its axes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5 * len(quantities), 4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = empty_figure(5 * len(quantities), 4)
     epochs = [row["epoch"] for row in history]
     measured = "val" if "val_loss" in history[0] else "train"
     names = {"train": "training", "val": "validation"}
@@ -47,8 +43,22 @@ def draw_history(
     save_figure(figure, path)
 
 
+def empty_figure(width: float, height: float) -> Figure:
+    """Returns a figure (size in inches) that needs no display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def save_figure(figure: Figure, path: Path) -> None:
     """Writes a PNG atomically."""
+    write_whole(path, png(figure))
+
+
+def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
-    write_whole(path, buffer.getvalue())
+    return buffer.getvalue()

@@ -14,7 +14,7 @@ from gesta.clips.cache import ClipCache
 from gesta.clips.sampling import central_window, feed, frames_of, part_of
 from gesta.clips.transform import Transform
 from gesta.engines.quantize import Feed, spread
-from gesta.schema import GestaError, Sample
+from gesta.schema import GestaError, Sample, evenly
 from gesta.tasks.base import Agreement, Examples, Timing
 from gesta.tasks.classification_parity import agreement
 from gesta.tasks.clips.manifest import ClipManifest
@@ -29,8 +29,7 @@ def examples(manifest: ClipManifest, samples: Sequence[Sample], limit: int, sour
     if not samples:
         clips = random_clips(manifest.transform, limit)
         return Examples(clips, [None] * len(clips), "random")
-    cache, count = ClipCache(), min(limit, len(samples))
-    chosen = [samples[i * len(samples) // count] for i in range(count)]
+    cache, chosen = ClipCache(), evenly(samples, limit)
     cache.fill(chosen, manifest.transform)
     found = Examples([], [], source)
     for sample in chosen:

@@ -14,7 +14,7 @@ from gesta.bundle.manifest import Artifact
 from gesta.engines import convert_onnx, convert_openvino
 from gesta.engines.part import Part
 from gesta.engines.quantize import LIMIT, Feed
-from gesta.schema import GestaError, Sample
+from gesta.schema import GestaError, Sample, evenly
 from gesta.tasks.base import Agreement, Examples, Timing
 from gesta.tasks.classification_parity import agreement
 from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
@@ -51,9 +51,8 @@ def examples(manifest: FeatureManifest, samples: Sequence[Sample], limit: int, s
         return Examples(videos, [None] * len(videos), "random")
     size = math.prod(used.shape) * -(-(used.frames or RANDOM_FRAMES) // used.window)  # approximate size of one video
     most = min(CALIBRATION if source == "training" else MOST_VIDEOS, max(1, MOST_BYTES // size))
-    count = min(limit, len(samples), most)
     found = Examples([], [], source)
-    for sample in (samples[i * len(samples) // count] for i in range(count)):
+    for sample in evenly(samples, min(limit, most)):
         try:
             found.inputs.append(read_video(sample, used))
         except GestaError:
@@ -77,8 +76,7 @@ def feeds(bundle: Bundle[FeatureManifest], shown: Examples) -> dict[tuple[str, s
     each = max(1, LIMIT // CALIBRATION)
     found: list[Feed] = []
     for video in shown.inputs:
-        count = min(each, len(video))
-        found += [{"frames": video[i * len(video) // count][None]} for i in range(count)]
+        found += [{"frames": frame[None]} for frame in evenly(list(video), each)]
     return {("whole", "backbone"): found[:LIMIT]}
 
 

@@ -68,20 +68,6 @@ def _parts(bundle: Bundle[FeatureManifest], backbone: Bundle[FeatureManifest] | 
     return parts(bundle, backbone)
 
 
-def videos_of(samples: Sequence[Sample], used: BackboneUse, limit: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield the frames of at most `limit` videos, evenly spread over the samples, as the backbone takes them.
-
-    Unreadable videos are skipped.
-    """
-    count = min(limit, len(samples))
-    for sample in (samples[i * len(samples) // count] for i in range(count)):
-        try:
-            video = read_video(sample, used)
-        except GestaError:
-            continue  # a broken recording: `gesta data inspect` names it
-        yield video
-
-
 def read_video(sample: Sample, used: BackboneUse) -> NDArray[np.uint8]:
     """Return frames [n, H, W, 3] or windows [n, w, H, W, 3]. Raises GestaError."""
     frames = read_frames(sample, used.size, frames=used.frames, every=used.every, window=used.window)

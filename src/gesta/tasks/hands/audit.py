@@ -22,7 +22,7 @@ from rich.text import Text
 from gesta.audit.page import write_page
 from gesta.draw import TRUTH, Image, depth_image, draw_hand, hand_bones, jpeg
 from gesta.look import linked
-from gesta.schema import GestaError, HandFrame, HandListing, Problem
+from gesta.schema import GestaError, HandFrame, HandListing, Problem, evenly
 from gesta.tasks.hands.cube import Cube
 from gesta.tasks.hands.read import read_depth, read_hand
 from gesta.words import counted
@@ -111,7 +111,7 @@ class HandReport:
 def inspect_hands(listing: HandListing, progress: Progress | None = None) -> HandReport:
     """Open images, count, and compare joints with depth. Lists the reader's problems, then those of files."""
     frames = listing.frames
-    chosen = _spread(frames, OPENED)
+    chosen = evenly(frames, OPENED)
     problems = list(listing.problems)
     sizes: Counter[str] = Counter()
     ranges: list[NDArray[np.float64]] = []
@@ -235,12 +235,7 @@ def _varied(frames: Sequence[HandFrame]) -> list[HandFrame]:
     for frame in frames:
         groups.setdefault((frame.split, frame.subject), []).append(frame)
     each = max(1, SHOWN // max(len(groups), 1))
-    return [frame for group in list(groups.values())[:SHOWN] for frame in _spread(group, each)]
-
-
-def _spread(frames: Sequence[HandFrame], most: int) -> list[HandFrame]:
-    count = min(most, len(frames))
-    return [frames[i * len(frames) // count] for i in range(count)]
+    return [frame for group in list(groups.values())[:SHOWN] for frame in evenly(group, each)]
 
 
 def _count(values: Iterable[str | None]) -> dict[str, int]:

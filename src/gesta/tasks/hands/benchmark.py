@@ -15,7 +15,7 @@ from gesta.bundle import io
 from gesta.bundle.io import Bundle
 from gesta.engines import host as machine
 from gesta.engines.base import Placement
-from gesta.schema import HandFrame
+from gesta.schema import HandFrame, evenly
 from gesta.tasks.hands.center import nearest_object
 from gesta.tasks.hands.manifest import HandManifest
 from gesta.tasks.hands.read import read_hand
@@ -30,7 +30,7 @@ def rates(
     bundle: Bundle[HandManifest], frames: Sequence[HandFrame]
 ) -> tuple[dict[str, Any], Callable[[str, str], dict[str, Any]]]:
     """Return ({}, a function that gives the median time of each processing step for an engine and precision)."""
-    chosen = [frames[i * len(frames) // FRAMES] for i in range(FRAMES)] if len(frames) >= FRAMES else list(frames)
+    chosen = evenly(frames, FRAMES)
 
     def follow(engine: str, precision: str) -> dict[str, Any]:
         return {"way": followed_hands(bundle.path, chosen, engine, precision)} if chosen else {}

@@ -16,7 +16,7 @@ from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact, PoseMeasured
 from gesta.engines.quantize import Feed, spread
 from gesta.metrics import joint_errors
-from gesta.schema import GestaError, HandFrame
+from gesta.schema import GestaError, HandFrame, evenly
 from gesta.tasks.base import Agreement, Examples, Timing
 from gesta.tasks.hands.manifest import HandManifest
 from gesta.tasks.hands.predict import PoseRecognizer
@@ -38,9 +38,8 @@ def examples(manifest: HandManifest, frames: Sequence[HandFrame], limit: int, so
     if not frames:
         hands = list(random_hands(manifest.transform, limit))
         return Examples(hands, [None] * len(hands), "random")
-    count = min(limit, len(frames))
     found = Examples([], [], source)
-    for frame in (frames[i * len(frames) // count] for i in range(count)):
+    for frame in evenly(frames, limit):
         try:
             hand = preprocess_hand(frame, manifest.transform)
         except GestaError:

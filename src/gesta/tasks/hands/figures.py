@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.files import write_whole
 from gesta.metrics import success_area, success_rate
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from gesta.training.figure import empty_figure, save_figure
 
 FINE = 4  # points of a curve per millimeter
 
 
 def draw_success(errors_mm: Mapping[str, NDArray[np.float64]], path: Path, title: str, limit_mm: float = 80.0) -> None:
     """Plot the share of frames whose largest joint error is under each threshold, a line per [n, J], as PNG."""
-    figure = _figure((7.5, 5.5))
+    figure = empty_figure(7.5, 5.5)
     axes = figure.add_subplot()
     thresholds = np.linspace(0, limit_mm, round(limit_mm) * FINE + 1)
     for name, errors in sorted(errors_mm.items(), key=lambda item: -success_area(item[1], limit_mm)):
@@ -34,7 +29,7 @@ def draw_success(errors_mm: Mapping[str, NDArray[np.float64]], path: Path, title
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     axes.set_title(title, wrap=True)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_per_joint(
@@ -42,7 +37,7 @@ def draw_per_joint(
 ) -> None:
     """Plot the mean error of each joint and over all joints, a bar per [n, J], as PNG."""
     groups = [*joint_names, "mean"]
-    figure = _figure((max(7.5, 0.75 * len(groups)), 4.8))
+    figure = empty_figure(max(7.5, 0.75 * len(groups)), 4.8)
     axes = figure.add_subplot()
     places, width = np.arange(len(groups)), 0.85 / len(errors_mm)
     for number, (name, errors) in enumerate(sorted(errors_mm.items(), key=lambda item: float(item[1].mean()))):
@@ -55,19 +50,4 @@ def draw_per_joint(
     axes.legend(fontsize="small", ncols=2)
     axes.set_ylim(top=axes.get_ylim()[1] * 1.25)
     axes.set_title(title, wrap=True)
-    _save(figure, path)
-
-
-def _figure(size: tuple[float, float]) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure: Figure, path: Path) -> None:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    write_whole(path, buffer.getvalue())
+    save_figure(figure, path)

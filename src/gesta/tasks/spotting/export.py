@@ -12,6 +12,7 @@ from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact
 from gesta.engines.base import Placement
 from gesta.engines.quantize import spread
+from gesta.schema import evenly
 from gesta.sources.recordings import Recording
 from gesta.tasks.base import Agreement, Examples, Timing
 from gesta.tasks.classification_parity import agreement
@@ -29,8 +30,7 @@ def examples(manifest: SpottingManifest, samples: Sequence[Recording], limit: in
         shape = (FRAMES // 4, len(manifest.space.joints), manifest.space.dimensions)
         noise = np.random.default_rng(0).normal(size=(limit, *shape)).astype(np.float32)
         return Examples(list(noise), [None] * limit, "random")
-    count = min(limit, len(samples))
-    used, _ = data.tracks([samples[i * len(samples) // count] for i in range(count)], manifest)  # type: ignore[arg-type]
+    used, _ = data.tracks(evenly(samples, limit), manifest)  # type: ignore[arg-type]
     inputs = [track.skeleton[:FRAMES] for track in used]
     truth = [manifest.classes[int(track.target[: len(i)][-1])] for track, i in zip(used, inputs, strict=True)]
     return Examples(list(inputs), list(truth), source)

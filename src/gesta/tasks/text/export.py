@@ -11,6 +11,7 @@ from gesta.bundle.manifest import Artifact
 from gesta.engines import convert_onnx, convert_openvino
 from gesta.engines.part import Part
 from gesta.engines.quantize import Feed, spread
+from gesta.schema import evenly
 from gesta.tasks.base import Agreement, Examples, Timing
 from gesta.tasks.classification_parity import agreement
 from gesta.tasks.text.corpus import Passage, numbers
@@ -41,9 +42,8 @@ def examples(manifest: LanguageManifest, samples: Sequence[Passage], limit: int,
     vocabulary = manifest.known.vocabulary
     texts = [numbers(vocabulary, passage.text) for passage in samples]
     pieces = [text[i : i + TOKENS] for text in texts for i in range(0, len(text), TOKENS)]
-    count = min(limit, len(pieces))
-    chosen = [pieces[i * len(pieces) // count] for i in range(count)]
-    return Examples(list(chosen), [None] * count, source)
+    chosen = evenly(pieces, limit)
+    return Examples(list(chosen), [None] * len(chosen), source)
 
 
 def feeds(texts: Sequence[Text], model: LanguageModel) -> dict[tuple[str, str], list[Feed]]:

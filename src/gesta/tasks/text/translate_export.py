@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gesta.bundle.manifest import Artifact
 from gesta.engines.quantize import Feed, spread
+from gesta.schema import evenly
 from gesta.tasks.base import Agreement, Examples, Timing
 from gesta.tasks.classification_parity import agreement
 from gesta.tasks.text.manifest import TranslationManifest
@@ -27,10 +28,9 @@ def examples(manifest: TranslationManifest, samples: Sequence[SentencePair], lim
     if not samples:
         rng, known = np.random.default_rng(0), len(manifest.source.tokens)
         return Examples([rng.integers(0, known, WORDS) for _ in range(limit)], [None] * limit, "random")
-    vocabulary, count = manifest.source.vocabulary, min(limit, len(samples))
-    chosen = [samples[i * len(samples) // count] for i in range(count)]
-    language = manifest.recipe["input"]["source"]
-    return Examples([vocabulary.sentence(p.texts[language].split()) for p in chosen], [None] * count, source)
+    vocabulary, language = manifest.source.vocabulary, manifest.recipe["input"]["source"]
+    texts = [vocabulary.sentence(p.texts[language].split()) for p in evenly(samples, limit)]
+    return Examples(texts, [None] * len(texts), source)
 
 
 def feeds(texts: Sequence[Source], translator: SentenceWriter) -> dict[tuple[str, str], list[Feed]]:
