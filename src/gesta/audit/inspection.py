@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import median
 
 from gesta.audit import faults_files, faults_sets
 from gesta.audit.probing import Facts, Progress, open_files
-from gesta.audit.report import Report, Spread
+from gesta.audit.report import Report, Spread, counts_of
 from gesta.audit.subjects import subject_faults
 from gesta.clips import fallbacks
 from gesta.clips.transform import Channel, Stream, Transform
@@ -43,12 +42,12 @@ def inspect(listing: Listing, progress: Progress | None = None) -> Report:
         samples=len(samples),
         usable=len(lengths),
         recordings=len({s.recording for s in samples}),
-        classes=_count(s.label for s in samples),
-        people=_count(s.subject for s in samples),
-        splits=_count(s.split for s in samples),
-        modalities=_count(name for s in samples for name in s.modalities),
-        sizes=_count(f"{width} x {height}" for width, height in sizes),
-        frame_rates=_count(f"{info.fps:.4g}" for info in infos),
+        classes=counts_of(s.label for s in samples),
+        people=counts_of(s.subject for s in samples),
+        splits=counts_of(s.split for s in samples),
+        modalities=counts_of(name for s in samples for name in s.modalities),
+        sizes=counts_of(f"{width} x {height}" for width, height in sizes),
+        frame_rates=counts_of(f"{info.fps:.4g}" for info in infos),
         lengths_s=Spread(min(lengths), median(lengths), max(lengths), sum(lengths)) if lengths else None,
         problems=_once(problems),
         fallbacks=missing_notes(samples, [info.fps for info in infos]),
@@ -84,12 +83,6 @@ def _lengths_s(samples: Sequence[Sample], facts: Facts) -> Iterable[float]:
             start_s, end_s = faults_files.span_s(sample, info)
             if end_s > start_s:
                 yield end_s - start_s
-
-
-def _count(values: Iterable[str | None]) -> dict[str, int]:
-    """Returns counts by value, without None, sorted by descending count, then by name."""
-    counts = Counter(value for value in values if value is not None)
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _once(problems: Iterable[Problem]) -> tuple[Problem, ...]:

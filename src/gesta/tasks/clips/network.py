@@ -19,6 +19,7 @@ from gesta.engines.part import Part
 from gesta.engines.torch import fitting, loaded
 from gesta.models.catalog import build, build_fused, build_on_skeletons
 from gesta.models.fused import FusedClip
+from gesta.models.layers import Wrapper
 from gesta.models.nearest_vote import NearestVote
 from gesta.models.recurrent import chunk_count
 from gesta.models.skeleton_clips import SkeletonClips
@@ -28,18 +29,14 @@ OF_SKELETONS = ("width", "dropout", "embedding_dropout", "topology", "examples",
 """Recipe settings of skeleton networks."""
 
 
-class Whole(nn.Module):
+class Whole(Wrapper):
     """clip, lengths -> logits, for networks of clips of any length."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
 
     def forward(self, clip: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         return self.network(clip, lengths)
 
 
-class VotedWhole(nn.Module):
+class VotedWhole(Wrapper):
     """A network with a vote over time: same answer, but only at the last chunk (RecurrentNet.answers).
 
     The chunks are counted by a running sum of ones. From shapes, the ONNX exporter occasionally derives a wrong formula
@@ -47,36 +44,24 @@ class VotedWhole(nn.Module):
     nondeterministically.
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
     def forward(self, clip: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        votes = self.network.forward_steps(clip).softmax(-1)  # type: ignore[operator]  # B K N
+        votes = self.network.forward_steps(clip).softmax(-1)  # B K N
         position = votes.sum(-1, keepdim=True).round().cumsum(1) - 1  # B K 1: 0, 1, 2 ...
-        last = chunk_count(lengths, self.network.chunk).reshape(-1, 1, 1) - 1  # type: ignore[arg-type]  # B 1 1
+        last = chunk_count(lengths, self.network.chunk).reshape(-1, 1, 1) - 1  # B 1 1
         age = last - position
-        weight = torch.where(age >= 0, self.network.memory ** age.clamp(min=0), torch.zeros_like(age))  # type: ignore[operator]
+        weight = torch.where(age >= 0, self.network.memory ** age.clamp(min=0), torch.zeros_like(age))
         return (weight * votes).sum(1).log()  # B N
 
 
-class Window(nn.Module):
+class Window(Wrapper):
     """clip -> logits, for single-window networks, which need no lengths."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
 
     def forward(self, clip: torch.Tensor) -> torch.Tensor:
         return self.network(clip)
 
 
-class FusedWhole(nn.Module):
+class FusedWhole(Wrapper):
     """clip, skeleton, present, lengths -> logits, for networks on pixels and skeletons."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
 
     def forward(
         self, clip: torch.Tensor, skeleton: torch.Tensor, present: torch.Tensor, lengths: torch.Tensor
@@ -84,28 +69,20 @@ class FusedWhole(nn.Module):
         return self.network(FusedClip(clip, skeleton, present), lengths)
 
 
-class FusedStep(nn.Module):
+class FusedStep(Wrapper):
     """chunk, skeleton, present, states -> logits, states."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
 
     def forward(
         self, chunk: torch.Tensor, skeleton: torch.Tensor, present: torch.Tensor, *states: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
-        return self.network.step(FusedClip(chunk, skeleton, present), *states)  # type: ignore[operator,no-any-return]
+        return self.network.step(FusedClip(chunk, skeleton, present), *states)
 
 
-class Step(nn.Module):
+class Step(Wrapper):
     """chunk, states -> logits, states. One input per state: passing the same tensor twice failed in ONNX."""
 
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
     def forward(self, chunk: torch.Tensor, *states: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return self.network.step(chunk, *states)  # type: ignore[operator,no-any-return]
+        return self.network.step(chunk, *states)
 
 
 def load_network(bundle: Bundle[ClipManifest]) -> nn.Module:

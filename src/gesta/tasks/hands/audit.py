@@ -7,30 +7,27 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from gesta.audit.page import write_page
+from gesta.audit.report import Inspected, counts_line, counts_of
 from gesta.draw import TRUTH, Image, depth_image, draw_hand, hand_bones, jpeg
 from gesta.look import linked
 from gesta.schema import GestaError, HandFrame, HandListing, Problem, evenly
 from gesta.tasks.hands.cube import Cube
 from gesta.tasks.hands.read import read_depth, read_hand
-from gesta.words import counted
 
 OPENED = 400
 """Maximum number of images opened."""
 SHOWN = 12
-SHOWN_PER_KIND = 8
+MOST = 12
+"""Maximum number of counts in a line."""
 DEPTH_SHARE = 0.5
 """Joints are near the hand's surface: if fewer than this share are, depth and joints do not match."""
 NEAR_MM = 80.0
@@ -39,7 +36,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class HandReport:
+class HandReport(Inspected):
     """The result of an inspection. Depth ranges are those of the readings in the opened images, in mm."""
 
     root: Path
@@ -59,13 +56,6 @@ class HandReport:
     joints_at_depth: float | None
     problems: tuple[Problem, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as plain dictionaries, lists, numbers and strings."""
-        document = asdict(self)
-        document["root"] = str(self.root)
-        document["problems"] = [asdict(problem) for problem in self.problems]
-        return document
-
     def facts(self) -> list[tuple[str, str]]:
         """Return the summary as (label, text) rows, for the terminal and the page."""
         rows = [
@@ -73,11 +63,11 @@ class HandReport:
             ("frames", f"{self.frames}, {self.with_joints} with joints, {self.with_color} with color"),
             ("opened", f"{self.opened}, {self.usable} usable"),
             ("joints", f"{len(self.joint_names)}: {', '.join(self.joint_names)}" if self.joint_names else "none"),
-            ("people", _counts(self.people) if self.people else "not known"),
-            ("splits", _counts(self.splits) if self.splits else "not given"),
-            ("views", _counts(self.views)),
-            ("sizes", _counts(self.sizes)),
-            ("cameras", _counts(self.cameras)),
+            ("people", counts_line(self.people, MOST) if self.people else "not known"),
+            ("splits", counts_line(self.splits, MOST) if self.splits else "not given"),
+            ("views", counts_line(self.views, MOST)),
+            ("sizes", counts_line(self.sizes, MOST)),
+            ("cameras", counts_line(self.cameras, MOST)),
         ]
         if self.depth_mm is not None:
             low, middle, high = self.depth_mm
@@ -87,25 +77,6 @@ class HandReport:
                 ("joints seen", f"{self.joints_at_depth:.0%} within {NEAR_MM:g} mm of the depth at their pixel")
             )
         return rows
-
-    def to_text(self) -> RenderableType:
-        """Return the report for the terminal."""
-        table = Table(title=str(self.root), title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
-        for what, text in self.facts():
-            table.add_row(Text(what, style="bold"), Text(text))
-        if not self.problems:
-            return Group(table, Text("\nNo problems found.", style="green"))
-        lines: list[RenderableType] = [
-            table,
-            Text("\n" + counted(len(self.problems), "problem"), style="bold"),
-        ]
-        for kind, count in Counter(problem.kind for problem in self.problems).most_common():
-            lines.append(Text(f"  {kind} ({count})", style="yellow"))
-            found = [problem for problem in self.problems if problem.kind == kind]
-            lines += [Text(f"    {problem}") for problem in found[:SHOWN_PER_KIND]]
-            if count > SHOWN_PER_KIND:
-                lines.append(Text(f"    ... and {count - SHOWN_PER_KIND} more; --json lists all"))
-        return Group(*lines)
 
 
 def inspect_hands(listing: HandListing, progress: Progress | None = None) -> HandReport:
@@ -152,11 +123,13 @@ def inspect_hands(listing: HandListing, progress: Progress | None = None) -> Han
         with_joints=sum(f.joints_mm is not None for f in frames),
         with_color=sum(f.color is not None for f in frames),
         joint_names=listing.joint_names,
-        people=_count(f.subject for f in frames),
-        splits=_count(f.split for f in frames),
-        views=_count(str(f.view) for f in frames),
+        people=counts_of(f.subject for f in frames),
+        splits=counts_of(f.split for f in frames),
+        views=counts_of(str(f.view) for f in frames),
         sizes=dict(sizes.most_common()),
-        cameras=_count(f"fx {f.camera.fx:g} fy {f.camera.fy:g} cx {f.camera.cx:g} cy {f.camera.cy:g}" for f in frames),
+        cameras=counts_of(
+            f"fx {f.camera.fx:g} fy {f.camera.fy:g} cx {f.camera.cx:g} cy {f.camera.cy:g}" for f in frames
+        ),
         depth_mm=(float(low), float(middle), float(high)) if ranges else None,
         joints_at_depth=share,
         problems=tuple(dict.fromkeys(problems)),
@@ -236,13 +209,3 @@ def _varied(frames: Sequence[HandFrame]) -> list[HandFrame]:
         groups.setdefault((frame.split, frame.subject), []).append(frame)
     each = max(1, SHOWN // max(len(groups), 1))
     return [frame for group in list(groups.values())[:SHOWN] for frame in evenly(group, each)]
-
-
-def _count(values: Iterable[str | None]) -> dict[str, int]:
-    counts = Counter(value for value in values if value is not None)
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _counts(counts: dict[str, int], most: int = 12) -> str:
-    shown = ", ".join(f"{name} ({count})" for name, count in list(counts.items())[:most])
-    return shown + (f", and {len(counts) - most} more" if len(counts) > most else "")

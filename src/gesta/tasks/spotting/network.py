@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor as Torch
-from torch import nn
 
 from gesta.bundle.io import Bundle, load_weights
 from gesta.bundle.manifest import Tensor
 from gesta.engines.part import Part
 from gesta.engines.torch import fitting, loaded
+from gesta.models.layers import Wrapper
 from gesta.models.tcn import CausalNet, CausalTcn
 from gesta.models.window import WindowLinear
 from gesta.tasks.spotting.manifest import SpottingManifest
@@ -20,12 +20,8 @@ from gesta.tasks.spotting.recipe import SpottingModelSettings
 EXAMPLE_FRAMES = 5
 
 
-class Steps(nn.Module):
+class Steps(Wrapper):
     """Maps skeleton [B, t, J, D], mask [B, t, J] and the state to logits [B, t, N] and the next state."""
-
-    def __init__(self, network: CausalNet) -> None:
-        super().__init__()
-        self.network = network
 
     def forward(self, skeleton: Torch, mask: Torch, *states: Torch) -> tuple[Torch, ...]:
         return self.network.steps(skeleton, mask, *states)

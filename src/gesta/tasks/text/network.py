@@ -12,27 +12,24 @@ from gesta.bundle.manifest import Tensor
 from gesta.engines.part import Part
 from gesta.engines.torch import fitting, loaded
 from gesta.models.language import LanguageNet
+from gesta.models.layers import Wrapper
 from gesta.tasks.text.manifest import LanguageManifest
 
 EXAMPLE_BATCH = 2
 
 
-class Step(nn.Module):
+class Step(Wrapper):
     """tokens [T, B], h, c [L, B, H] -> log probabilities of the token that follows each [T, B, V], h, c.
 
     The states are one argument, as the export of streaming steps requires.
     """
-
-    def __init__(self, network: LanguageNet) -> None:
-        super().__init__()
-        self.network = network
 
     def forward(self, tokens: Torch, *states: Torch) -> tuple[Torch, Torch, Torch]:
         features, (h, c) = self.network(tokens, states)
         return self.network.log_probabilities(features), h, c
 
 
-class OneToken(nn.Module):
+class OneToken(Wrapper):
     """Like Step, for one token [1, B]: each layer is one matrix [4H, D + H] times a vector.
 
     The exported network is faster than a recurrent layer of one step, and with 8-bit weights it reads a quarter of the
@@ -40,8 +37,7 @@ class OneToken(nn.Module):
     """
 
     def __init__(self, network: LanguageNet) -> None:
-        super().__init__()
-        self.network = network
+        super().__init__(network)
         layers = [dict(lstm.named_parameters()) for lstm in network.recurrent]
         weights = [torch.cat([p["weight_ih_l0"], p["weight_hh_l0"]], 1).detach() for p in layers]
         biases = [(p["bias_ih_l0"] + p["bias_hh_l0"]).detach() for p in layers]

@@ -10,6 +10,7 @@ from gesta.bundle.io import Bundle, load_weights
 from gesta.bundle.manifest import Tensor
 from gesta.engines.part import Part
 from gesta.engines.torch import fitting, loaded
+from gesta.models.layers import Wrapper
 from gesta.models.translation import Memory, SequenceToText, TranslationNet
 from gesta.tasks.text.manifest import TranslationManifest
 
@@ -17,24 +18,16 @@ WORDS, BATCH = 4, 2
 """Size of the example input."""
 
 
-class Encode(nn.Module):
+class Encode(Wrapper):
     """source [S, B] or [S, B, D], lengths [B] -> memory [S, B, 2H], vector [B, 2H], initial h and c [L, B, H]."""
-
-    def __init__(self, network: SequenceToText) -> None:
-        super().__init__()
-        self.network = network
 
     def forward(self, source: Torch, lengths: Torch) -> tuple[Torch, Torch, Torch, Torch]:
         memory = self.network.encode(source, lengths)
         return memory.outputs, memory.vector, *self.network.start(memory)
 
 
-class AttendingStep(nn.Module):
+class AttendingStep(Wrapper):
     """tokens [T, B], memory [S, B, 2H], lengths [B], h, c -> log probabilities [T, B, V], h, c."""
-
-    def __init__(self, network: SequenceToText) -> None:
-        super().__init__()
-        self.network = network
 
     def forward(self, tokens: Torch, *given: Torch) -> tuple[Torch, Torch, Torch]:
         memory, lengths, h, c = given
@@ -43,12 +36,8 @@ class AttendingStep(nn.Module):
         return self.network.logits(features).log_softmax(-1), h, c
 
 
-class VectorStep(nn.Module):
+class VectorStep(Wrapper):
     """Without attention: tokens [T, B], vector [B, 2H], h, c -> log probabilities [T, B, V], h, c."""
-
-    def __init__(self, network: SequenceToText) -> None:
-        super().__init__()
-        self.network = network
 
     def forward(self, tokens: Torch, *given: Torch) -> tuple[Torch, Torch, Torch]:
         vector, h, c = given
