@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gesta.schema import grouped
+
 Image = NDArray[np.uint8]
 
 _CHAINS = (
@@ -67,10 +69,7 @@ def hand_bones(joint_names: Sequence[str]) -> list[tuple[int, int]]:
         chains = [chain.split() for chain in _NYU_HAND]
     else:
         root = next((name for name in _ROOTS if name in place), None)
-        fingers: dict[str, list[str]] = {}
-        for name in joint_names:
-            if "_" in name:
-                fingers.setdefault(name.rpartition("_")[0], []).append(name)
+        fingers = grouped((name.rpartition("_")[0], name) for name in joint_names if "_" in name)
         chains = [[root, *chain] if root else chain for chain in fingers.values()]
     return [(place[a], place[b]) for chain in chains for a, b in pairwise(chain) if a in place and b in place]
 

@@ -13,7 +13,7 @@ import math
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar
@@ -411,6 +411,7 @@ class Listing:
 
 L = TypeVar("L", bound=Listing)
 T = TypeVar("T")
+K = TypeVar("K")
 
 
 def usable(listing: L) -> L:
@@ -543,3 +544,11 @@ def evenly(items: Sequence[T], most: int) -> list[T]:
     """At most `most` of the items, evenly spaced, the first one first."""
     count = min(most, len(items))
     return [items[i * len(items) // count] for i in range(count)]
+
+
+def grouped(pairs: Iterable[tuple[K, T]]) -> dict[K, list[T]]:
+    """Key -> the items that come with it, both in order of appearance."""
+    found: dict[K, list[T]] = {}
+    for key, item in pairs:
+        found.setdefault(key, []).append(item)
+    return found

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gesta.audit.probing import main_video
-from gesta.schema import GestaError, Problem, Resource, Sample
+from gesta.schema import GestaError, Problem, Resource, Sample, grouped
 from gesta.words import counted
 
 FEWEST_CLIPS = 5
@@ -67,9 +67,7 @@ def people_faults(root: Path, samples: Sequence[Sample]) -> Iterator[Problem]:
 
 def same_file_faults(samples: Sequence[Sample]) -> Iterator[Problem]:
     """Yields videos used in several splits and videos with identical content, compared by size, then SHA-256."""
-    users: dict[Resource, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        users[main_video(sample)].append(sample)
+    users = grouped((main_video(sample), sample) for sample in samples)
     for resource, ours in users.items():
         splits = sorted({s.split or "no split" for s in ours})
         if "test" in splits and len(splits) > 1:
@@ -83,18 +81,10 @@ def same_file_faults(samples: Sequence[Sample]) -> Iterator[Problem]:
 
 def same_content(resources: Sequence[Resource]) -> list[list[Resource]]:
     """Returns groups of at least two files (not folders) with identical bytes, in the order of the list."""
-    sizes: dict[int, list[Resource]] = defaultdict(list)
     members: dict[Path, dict[str, int]] = {}
-    for resource in resources:
-        size = _size(resource, members)
-        if size:
-            sizes[size].append(resource)
-    hashes: dict[str, list[Resource]] = defaultdict(list)
-    for same_size in sizes.values():
-        for resource in same_size if len(same_size) > 1 else ():
-            digest = _sha256(resource)
-            if digest is not None:
-                hashes[digest].append(resource)
+    sizes = grouped((size, resource) for resource in resources if (size := _size(resource, members)))
+    doubtful = [resource for same_size in sizes.values() if len(same_size) > 1 for resource in same_size]
+    hashes = grouped((digest, one) for one in doubtful if (digest := _sha256(one)) is not None)
     return [group for group in hashes.values() if len(group) > 1]
 
 

@@ -20,7 +20,7 @@ from gesta.clips.read import iter_recording
 from gesta.draw import Image, depth_image, draw_skeleton, film_strip, jpeg
 from gesta.files import write_whole
 from gesta.look import head, linked, sorting, titled
-from gesta.schema import Frame, GestaError, Listing, Resource, Sample
+from gesta.schema import Frame, GestaError, Listing, Sample, grouped
 from gesta.words import counted
 
 SAMPLES_PER_CLASS = 2
@@ -73,9 +73,7 @@ def strips(samples: Sequence[Sample], n: int = FRAMES, height: int = 120) -> dic
 
     Shows color, else depth, with the skeleton if available. Each recording is decoded once for all its samples.
     """
-    recordings: dict[Resource, list[Sample]] = {}
-    for sample in samples:
-        recordings.setdefault(main_video(sample), []).append(sample)
+    recordings = grouped((main_video(sample), sample) for sample in samples)
     made: dict[str, Image | str] = {}
     for members in recordings.values():
         try:
@@ -104,9 +102,7 @@ def _recording_strips(members: Sequence[Sample], n: int, height: int) -> dict[st
 
 def _rows(samples: Sequence[Sample]) -> Iterator[tuple[str, list[Strip]]]:
     """Yields (class, its strips), from as many different people as possible."""
-    groups: dict[str, list[Sample]] = {}
-    for sample in samples:
-        groups.setdefault(sample.label or "without label", []).append(sample)
+    groups = grouped((sample.label or "without label", sample) for sample in samples)
     chosen = {label: _varied(groups[label]) for label in sorted(groups)[:MOST_CLASSES]}
     made = strips([sample for members in chosen.values() for sample in members])
     for label, members in chosen.items():

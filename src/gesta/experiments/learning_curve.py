@@ -23,7 +23,7 @@ from gesta.experiments.train import recipe_of
 from gesta.experiments.trial import trial_job
 from gesta.files import json_text, write_files
 from gesta.recipes import Recipe
-from gesta.schema import GestaError, Listing, Sample
+from gesta.schema import GestaError, Listing, Sample, grouped
 from gesta.sources.split import assign_splits
 from gesta.tasks.base import Parts, Task, has
 from gesta.tasks.catalog import read_bundle
@@ -85,9 +85,7 @@ def learning_curve(curve: Curve, listing: Listing, out: Path, workers: Workers =
                 jobs.append(trial_job(title, known, recipe, out / "points", seed, workers.device, start))
                 places.append((arm, clips))
     found = run_jobs(jobs, workers=workers.count, progress=workers.progress, told=workers.told)
-    by_place: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
-    for place, result in zip(places, found, strict=True):
-        by_place[place].append(result)
+    by_place = grouped(zip(places, found, strict=True))
     rows = [_row(arm, clips, results) for (arm, clips), results in by_place.items()]
     files = {"table": out / "table.md", "figure": out / "curve.png"}
     document = {
@@ -118,9 +116,7 @@ def parts(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample], list[s
 def drawn(pool: Sequence[Sample], clips: int, seed: int) -> list[Sample]:
     """Returns `clips` clips of each class: the first ones in the seed's order."""
     rng = np.random.default_rng(seed)
-    by_label: dict[str, list[Sample]] = defaultdict(list)
-    for sample in pool:
-        by_label[str(sample.label)].append(sample)
+    by_label = grouped((str(sample.label), sample) for sample in pool)
     return [found[int(i)] for _, found in sorted(by_label.items()) for i in rng.permutation(len(found))[:clips]]
 
 

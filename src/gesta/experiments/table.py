@@ -8,7 +8,7 @@ and the test part is only reported.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ import numpy as np
 from gesta.experiments.parallel import Job, Progress, Told, run_jobs
 from gesta.experiments.trial import prepare
 from gesta.files import json_text, write_files
-from gesta.schema import GestaError
+from gesta.schema import GestaError, grouped
 from gesta.tasks.catalog import load_recipe
 from gesta.words import choose, counted
 
@@ -173,9 +173,7 @@ class Experiment:
             prepare(jobs, progress)
             found = run_jobs(jobs, workers=plan.workers, progress=progress, told=told)
             done |= {job.key: result for job, result in zip(jobs, found, strict=True)}
-        results = defaultdict(list)
-        for line in plan.lines:
-            results[line.label].append(done[line.job.key])
+        results = grouped((line.label, done[line.job.key]) for line in plan.lines)
         document = {"rows": self.rows(results), "seconds": sum(result["seconds"] for result in done.values())}
         folder = self.folder(out)
         folder.mkdir(parents=True, exist_ok=True)

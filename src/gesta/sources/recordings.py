@@ -22,7 +22,7 @@ import numpy as np
 from gesta.clips import skeleton_files
 from gesta.clips.decode import frame_rate
 from gesta.metrics_events import runs
-from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split
+from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split, grouped
 from gesta.sources import catalog
 from gesta.sources.files import inside, is_there, read_text, split_name
 from gesta.sources.tables import read_table, table
@@ -174,12 +174,8 @@ def _spans_of_frames(path: Path, names: Mapping[str, str]) -> tuple[Span, ...]:
 
 def _of_samples(listing: Listing) -> Listing:
     """Groups the spans of samples by recording, if they have a skeleton."""
-    grouped: dict[str, list[Sample]] = defaultdict(list)
-    problems = list(listing.problems)
-    for sample in listing.samples:
-        grouped[sample.recording].append(sample)
-    recordings = []
-    for name, samples in grouped.items():
+    problems, recordings = list(listing.problems), []
+    for name, samples in grouped((sample.recording, sample) for sample in listing.samples).items():
         if samples[0].skeleton is None:
             problems.append(Problem(str(samples[0].files[0]), "no-skeleton", "has no skeleton.", "It is skipped."))
             continue

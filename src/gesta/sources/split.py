@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gesta.schema import GestaError, Sample, Split
+from gesta.schema import GestaError, Sample, Split, grouped
 from gesta.words import counted
 
 Protocol = Literal["subject", "document"]
@@ -153,10 +153,7 @@ def _move(
 
 
 def _group(samples: Sequence[Sample], key: Callable[[Sample], Hashable]) -> dict[Hashable, list[Sample]]:
-    groups: dict[Hashable, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        groups[key(sample)].append(sample)
-    return groups
+    return grouped((key(sample), sample) for sample in samples)
 
 
 def _draw(

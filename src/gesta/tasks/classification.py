@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta import metrics as measure
-from gesta.schema import GestaError, Prediction, Sample
+from gesta.schema import GestaError, Prediction, Sample, grouped
 from gesta.tasks.base import Evaluation, Quality
 
 ACCURACY = Quality("val_accuracy", "accuracy", True, "%")
@@ -168,11 +168,8 @@ def measured(
 
 
 def _per_person(hits: NDArray[np.bool_], subjects: Sequence[str | None]) -> dict[str, dict[str, float]]:
-    groups: dict[str, list[bool]] = defaultdict(list)
-    for hit, subject in zip(hits, subjects, strict=True):
-        if subject is not None:
-            groups[subject].append(bool(hit))
-    return {person: {"n": len(got), "accuracy": sum(got) / len(got)} for person, got in sorted(groups.items())}
+    known = ((subject, bool(hit)) for hit, subject in zip(hits, subjects, strict=True) if subject is not None)
+    return {person: {"n": len(got), "accuracy": sum(got) / len(got)} for person, got in sorted(grouped(known).items())}
 
 
 def most_confident_mistakes(result: Evaluation, count: int) -> list[int]:

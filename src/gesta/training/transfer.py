@@ -16,7 +16,7 @@ from torch import nn
 
 from gesta.models.two_stream import TwoStream
 from gesta.recipes.schema import TrainingSettings
-from gesta.schema import GestaError
+from gesta.schema import GestaError, grouped
 from gesta.words import did_you_mean
 
 FREEZE_WORDS = ("none", "all", "first")
@@ -45,10 +45,7 @@ def _unwrapped(name: str) -> str:
 
 def _streams(network: nn.Module, there: dict[str, list[str]]) -> dict[str, list[str]]:
     """Maps each stream to its layers; for single-stream networks, "" to all layers."""
-    found: dict[str, list[str]] = {}
-    for layer in there:
-        found.setdefault(layer.partition(".")[0] if isinstance(network, TwoStream) else "", []).append(layer)
-    return found
+    return grouped((layer.partition(".")[0] if isinstance(network, TwoStream) else "", layer) for layer in there)
 
 
 def last_layer(network: nn.Module) -> list[str]:

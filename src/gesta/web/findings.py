@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import statistics
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from gesta.audit import faults_sets
 from gesta.audit.subjects import subject_faults
-from gesta.schema import GestaError, Problem
+from gesta.schema import GestaError, Problem, grouped
 from gesta.sources import catalog
 from gesta.web.clips import Clips, is_none
 from gesta.web.messages import NONE, Finding, Ready
@@ -116,10 +115,7 @@ def of_folder(clips: Clips, used: Sequence[Record]) -> list[Finding]:
 
 def of_clips(records: Sequence[Record], mistakes: dict[str, tuple[str, float]]) -> list[Finding]:
     """Findings on all clips that are used or not yet labeled; `mistakes`: clip -> (predicted label, confidence)."""
-    lengths: dict[str, list[float]] = defaultdict(list)
-    for record in records:
-        if record.state == "used":
-            lengths[record.label].append(record.seconds)
+    lengths = grouped((record.label, record.seconds) for record in records if record.state == "used")
     usual = {label: statistics.median(values) for label, values in lengths.items() if len(values) > 3}
     found: list[Finding] = []
     for record in records:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from gesta import metrics
+from gesta.schema import grouped
 from gesta.web.messages import NONE
 from gesta.web.messages_work import Alarms, GestureResult, Mistake, PersonResult, Results
 from gesta.web.records import Record
@@ -71,9 +72,7 @@ def _interval(answers: Sequence[dict[str, Any]], right: int) -> tuple[tuple[floa
 
 
 def _people(answers: Sequence[dict[str, Any]]) -> list[PersonResult]:
-    counts: dict[str, list[bool]] = defaultdict(list)
-    for one in answers:
-        counts[str(one["subject"] or "unnamed")].append(one["truth"] == one["called"])
+    counts = grouped((str(one["subject"] or "unnamed"), one["truth"] == one["called"]) for one in answers)
     found = [PersonResult(name=name, right=sum(hits), n=len(hits)) for name, hits in counts.items()]
     return sorted(found, key=lambda one: (one.right / one.n, one.name))
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from gesta.clips.transform import Transform
 from gesta.files import write_json
+from gesta.schema import grouped
 from gesta.web import findings as rules
 from gesta.web.clips import Clips, is_none
 from gesta.web.folder import Folder
@@ -116,11 +117,8 @@ class Studio:
     def kinds_of(self, records: Iterable[Record]) -> dict[str, list[str]]:
         """Clip -> kinds of its findings that are not accepted, worst first."""
         wanted = {record.id for record in records}
-        kinds: dict[str, list[str]] = {}
-        for one in rules.of_clips(self.clips.all(), self._mistakes()):
-            if one.clip in wanted and not one.kept:
-                kinds.setdefault(one.clip, []).append(one.kind)
-        return kinds
+        found = rules.of_clips(self.clips.all(), self._mistakes())
+        return grouped((one.clip, one.kind) for one in found if one.clip in wanted and not one.kept)
 
     def transform(self) -> Transform | None:
         """The transform of the newest model."""

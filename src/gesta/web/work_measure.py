@@ -21,7 +21,7 @@ from gesta.experiments.crossval import Folding, crossval
 from gesta.experiments.parallel import Job, Workers
 from gesta.experiments.trial import trial_job
 from gesta.files import write_json
-from gesta.schema import GestaError, Sample
+from gesta.schema import GestaError, Sample, grouped
 from gesta.tasks import catalog
 from gesta.tasks.base import Parts, need
 from gesta.training.run import Run
@@ -112,10 +112,7 @@ def _answer(predictor: Any, sample: Sample) -> dict[str, Any]:
 
 def by_recording(samples: Sequence[Sample]) -> list[list[Sample]]:
     """Groups samples by file."""
-    found: dict[str, list[Sample]] = {}
-    for sample in samples:
-        found.setdefault(sample.recording, []).append(sample)
-    return list(found.values())
+    return list(grouped((sample.recording, sample) for sample in samples).values())
 
 
 def _followed(kind: Any, predictor: Any, members: Sequence[Sample]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.schema import GestaError
+from gesta.schema import GestaError, grouped
 
 Keep = Mapping[str, NDArray[np.bool_]]
 """Layer name -> mask that is True for the channels to keep."""
@@ -139,8 +139,6 @@ def parameters_left(weights: Weights, layers: Sequence[Channels], counts: Mappin
 
 def _streams(weights: Weights) -> list[list[str]]:
     """Returns the names of the convolutions' weights, one list per stream."""
-    stacks: dict[str, list[tuple[int, str]]] = {}
-    for name in weights:
-        if match := _CONVOLUTION.fullmatch(name):
-            stacks.setdefault(match["stream"], []).append((int(match["layer"]), name))
+    found = ((match, name) for name in weights if (match := _CONVOLUTION.fullmatch(name)))
+    stacks = grouped((match["stream"], (int(match["layer"]), name)) for match, name in found)
     return [[name for _, name in sorted(stack)] for _, stack in sorted(stacks.items())]

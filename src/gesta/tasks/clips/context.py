@@ -5,11 +5,10 @@ Spec 1 "Streaming". Recordings of one gesture each have no such context.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gesta.schema import Sample
+from gesta.schema import Sample, grouped
 
 LONGEST_REST = 100  # frames of the recording; longer rests are cut to their end
 
@@ -20,10 +19,7 @@ def before(samples: Sequence[Sample]) -> Mapping[str, tuple[Sample, ...]]:
     Rests are samples without a label. Neighbors can be identified only for spans in frames. Neighbors in another part
     are left out, so that nothing of validation and test is seen.
     """
-    recordings: dict[str, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        if sample.first_frame is not None:
-            recordings[sample.recording].append(sample)
+    recordings = grouped((sample.recording, sample) for sample in samples if sample.first_frame is not None)
     found: dict[str, tuple[Sample, ...]] = {}
     for spans in recordings.values():
         spans.sort(key=lambda s: s.first_frame or 0)

@@ -19,7 +19,7 @@ from gesta.audit.page import write_page
 from gesta.audit.report import Inspected, counts_line, counts_of
 from gesta.draw import TRUTH, Image, depth_image, draw_hand, hand_bones, jpeg
 from gesta.look import linked
-from gesta.schema import GestaError, HandFrame, HandListing, Problem, evenly
+from gesta.schema import GestaError, HandFrame, HandListing, Problem, evenly, grouped
 from gesta.tasks.hands.cube import Cube
 from gesta.tasks.hands.read import read_depth, read_hand
 
@@ -204,8 +204,6 @@ def _near(depth: NDArray[np.float32], frame: HandFrame) -> NDArray[np.float32]:
 
 def _varied(frames: Sequence[HandFrame]) -> list[HandFrame]:
     """Return some frames of each person and split, evenly spaced."""
-    groups: dict[tuple[str | None, str | None], list[HandFrame]] = {}
-    for frame in frames:
-        groups.setdefault((frame.split, frame.subject), []).append(frame)
+    groups = grouped(((frame.split, frame.subject), frame) for frame in frames)
     each = max(1, SHOWN // max(len(groups), 1))
     return [frame for group in list(groups.values())[:SHOWN] for frame in evenly(group, each)]

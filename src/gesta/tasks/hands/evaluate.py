@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.metrics import joint_errors, success_area
-from gesta.schema import GestaError, HandFrame, Problem
+from gesta.schema import GestaError, HandFrame, Problem, grouped
 from gesta.tasks.base import Bar, Evaluation
 from gesta.tasks.hands.compare import Compared
 from gesta.tasks.hands.manifest import HandManifest
@@ -104,10 +103,7 @@ def measured_pose(
     """Compute metrics from joints [n, J, 3] in mm, as JSON values for `metrics.json`, like `gesta pose compare`."""
     errors = joint_errors(truth_mm, found_mm)
     compared = Compared(Path(PREDICTIONS), "uvd", errors).document()
-    people: dict[str, list[int]] = defaultdict(list)
-    for row, subject in enumerate(subjects):
-        if subject is not None:
-            people[subject].append(row)
+    people = grouped((subject, row) for row, subject in enumerate(subjects) if subject is not None)
     return {
         "mean_error_mm": compared["mean_error_mm"],
         "median_error_mm": float(np.median(errors.mean(axis=1))),
