@@ -11,11 +11,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
     model_validator,
 )
 
+from gesta.schema import is_none
 from gesta.untrusted import same_text
 
 FORMAT_VERSION = 4
@@ -129,16 +128,10 @@ class Artifact(Strict):
     )
     parity: Parity | None = None
     measured: Measured | None = None
-    pose: PoseMeasured | None = Field(None, description="hand pose models: instead of parity and measured")
+    pose: PoseMeasured | None = Field(
+        None, exclude_if=is_none, description="hand pose models: instead of parity and measured"
+    )
     stage: str = "network"
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Serializes a classifier's artifact as before there were hand pose models."""
-        document: dict[str, Any] = handler(self)
-        if self.pose is None:
-            document.pop("pose", None)
-        return document
 
 
 class Provenance(Strict):

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from gesta import outside
-from gesta.schema import GestaError
+from gesta.schema import GestaError, is_none
 from gesta.words import note_former
 
 Auto = Literal["auto"]
@@ -133,6 +133,7 @@ class TrainingSettings(Strict):
     least_updates: int | None = Field(
         None,
         ge=1,
+        exclude_if=is_none,
         description="clips: more epochs if there would be fewer updates than this; null if training.epochs is set by "
         "hand",
     )
@@ -157,14 +158,21 @@ class TrainingSettings(Strict):
     freeze_encoder: bool = Field(False, description="after pre-training, train the LSTM only")
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] | Auto = "32-true"
     accumulate: float | None = Field(
-        None, gt=0, le=1, description="share of the training clips whose gradients make one update; null: a batch"
+        None,
+        gt=0,
+        le=1,
+        exclude_if=is_none,
+        description="share of the training clips whose gradients make one update; null: a batch",
     )
     freeze: str | None = Field(
         None,
+        exclude_if=is_none,
         description="with --from: layers to keep fixed: all (but the last), first, or names with commas; null: none",
     )
     rates: dict[str, Annotated[float, Field(gt=0)]] | None = Field(
-        None, description="layer -> factor of the learning rate, as in {encoder: 0.1}; 1 for layers not listed"
+        None,
+        exclude_if=is_none,
+        description="layer -> factor of the learning rate, as in {encoder: 0.1}; 1 for layers not listed",
     )
 
     @model_validator(mode="after")
@@ -172,12 +180,3 @@ class TrainingSettings(Strict):
         if self.optimizer == "rprop" and self.schedule != "constant":
             raise ValueError("rprop finds its own steps, so the schedule must be constant")
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Omits newer settings that are None, so that run keys stay the same."""
-        document: dict[str, Any] = handler(self)
-        for name in ("accumulate", "freeze", "rates", "least_updates"):
-            if getattr(self, name) is None:
-                document.pop(name, None)
-        return document

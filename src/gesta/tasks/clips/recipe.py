@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from operator import not_
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gesta.clips.skeleton_augment import SkeletonAugmentation
 from gesta.recipes.schema import Auto, Recipe, RecipeError, Strict, TrainingSettings
@@ -181,11 +182,17 @@ class ClipRecipe(Recipe):
     model: ModelSettings
     augmentation: AugmentationSettings = AugmentationSettings()
     training: TrainingSettings
-    baselines: bool = Field(False, description="compare with nearest neighbor and class mean, and deliver the best")
-    deliver: Candidate | None = Field(None, description="deliver this candidate; null: the best, as measured")
-    distillation: DistillationSettings | None = Field(None, description="with --set teacher=BUNDLE")
+    baselines: bool = Field(
+        False, exclude_if=not_, description="compare with nearest neighbor and class mean, and deliver the best"
+    )
+    deliver: Candidate | None = Field(
+        None, exclude_if=is_none, description="deliver this candidate; null: the best, as measured"
+    )
+    distillation: DistillationSettings | None = Field(None, exclude_if=is_none, description="with --set teacher=BUNDLE")
     continuous: ContinuousSettings | None = Field(
-        None, description="for streams: each gesture is reported once, otherwise class `none`; true: default settings"
+        None,
+        exclude_if=is_none,
+        description="for streams: each gesture is reported once, otherwise class `none`; true: default settings",
     )
 
     @field_validator("continuous", mode="before")
@@ -258,15 +265,6 @@ class ClipRecipe(Recipe):
         if self.input.sampling == "whole":
             raise ValueError(f"input.sampling=whole {only}; set central, or chunks")
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Omits unused settings, so that run keys stay the same as before these settings existed."""
-        document: dict[str, Any] = handler(self)
-        for name in ("baselines", "deliver", "distillation", "continuous"):
-            if not getattr(self, name):
-                document.pop(name, None)
-        return document
 
     @classmethod
     def expanded(cls, sets: Sequence[str]) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from operator import not_
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import Field, field_validator
 
 from gesta.recipes.schema import OR_OUTSIDE, NetworkSettings, Recipe, Strict, TrainingSettings
 
@@ -32,16 +33,9 @@ class SequenceModelSettings(NetworkSettings):
     normalise: bool = Field(False, description="z-normalization by the training part's statistics")
     keras: bool = Field(
         False,
+        exclude_if=not_,  # so that run keys and bundles from before the option existed stay the same
         description="dropout only on the inputs of recurrent layers, one mask per sequence, and Keras' initial weights",
     )
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Omit `keras` when it is off, so that run keys and bundles from before the option existed stay the same."""
-        document: dict[str, Any] = handler(self)
-        if not self.keras:
-            document.pop("keras", None)
-        return self.written(document)
 
 
 class FeatureClassifierRecipe(Recipe):
