@@ -11,8 +11,6 @@ the six files at its root.
 
 from __future__ import annotations
 
-import csv
-import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -22,10 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
+from gesta.files import csv_text
 from gesta.schema import CHALEARN_GESTURES, GestaError
+from gesta.synthetic import stamp
 from gesta.synthetic.person import PRESETS
 from gesta.synthetic.recording import FPS, Plan, write
-from gesta.synthetic.stamp import claim
 from gesta.synthetic.workers import each
 
 GENERATOR_VERSION = 3
@@ -102,12 +101,8 @@ def _check(
 
 
 def _write_subjects(out: Path, tasks: list[Task]) -> None:
-    partial = out / ".gesta_subjects.csv.partial"
-    with partial.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(("recording", "subject"))
-        writer.writerows((task.name, f"person{task.plan.person + 1:02d}") for task in tasks)
-    partial.replace(out / "gesta_subjects.csv")
+    rows = ((task.name, f"person{task.plan.person + 1:02d}") for task in tasks)
+    stamp.write(out / "gesta_subjects.csv", csv_text([("recording", "subject"), *rows], "\r\n").encode())
 
 
 def make_recording(out: Path, task: Task, zipped: bool) -> str:
@@ -158,7 +153,7 @@ def make(
     """
     _check(people, recordings, size, gestures_per_recording, preset, test_recordings, fps)
     out = Path(out)
-    stamp: dict[str, object] = {
+    settings: dict[str, object] = {
         "generator": "chalearn2014",
         "version": GENERATOR_VERSION,
         "preset": preset,
@@ -170,20 +165,14 @@ def make(
         "zipped": zipped,
     }
     if test_recordings is not None:
-        stamp["test_recordings"] = test_recordings
+        settings["test_recordings"] = test_recordings
     if fps != FPS:
-        stamp["fps"] = fps
-    claim(out, stamp)
+        settings["fps"] = fps
+    stamp.claim(out, settings)
     tasks = plan_tasks(people, recordings, size, seed, gestures_per_recording, preset, test_recordings, fps)
     _write_subjects(out, tasks)
     suffix = ".zip" if zipped else ""
     todo = [task for task in tasks if not (out / task.folder / f"{task.name}{suffix}").exists()]
-    done = len(tasks) - len(todo)
-    if progress:
-        progress(done, len(tasks))
     write_one = partial(make_recording, out, zipped=zipped)
-    for count in each(workers or os.cpu_count() or 1, write_one, todo, [task.name for task in todo]):
-        done += count
-        if progress:
-            progress(done, len(tasks))
+    each(write_one, todo, [task.name for task in todo], workers, progress, before=len(tasks) - len(todo))
     return [task.name for task in tasks]

@@ -5,7 +5,6 @@ A class is one of the twenty gestures or, beyond twenty, two of them in a row, s
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -120,11 +119,4 @@ def write_all(
 ) -> None:
     """Writes all missing videos in `workers` processes (None: one per core; 1: in this process)."""
     todo = [t for t in tasks if not all(path.exists() for path in t.files)]
-    done = len(tasks) - len(todo)
-    if progress:
-        progress(done, len(tasks))
-    names = [str(task.files[0].name) for task in todo]
-    for count in each(workers or os.cpu_count() or 1, write, todo, names):
-        done += count
-        if progress:
-            progress(done, len(tasks))
+    each(write, todo, [task.files[0].name for task in todo], workers, progress, before=len(tasks) - len(todo))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from gesta.jobs.job import Job, key_of
@@ -12,21 +13,32 @@ from gesta.schema import GestaError
 T = TypeVar("T")
 
 
-def each(workers: int, function: Callable[[T], Any], items: Sequence[T], names: Sequence[str]) -> Iterator[int]:
-    """Calls function(item) for every item, and yields the number done so far. One worker means this process.
+def each(
+    function: Callable[[T], Any],
+    items: Sequence[T],
+    names: Sequence[str],
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    before: int = 0,
+) -> None:
+    """Calls function(item) for every item in `workers` processes (None: one per core; 1: in this process).
 
-    `names` of the items are for messages. Raises GestaError if one fails.
+    `names` of the items are for messages. `progress` is called with (done, total), which include `before` items that
+    were done earlier. Raises GestaError if one fails.
     """
+    tell, done, total = progress or (lambda _done, _total: None), before, before + len(items)
+    tell(done, total)
     jobs = []
     for part in portions(range(len(items))):
         own = [names[i] for i in part]
         title = own[0] if len(own) == 1 else f"{own[0]} to {own[-1]}"
         arguments = {"function": function, "items": [items[i] for i in part]}
         jobs.append(Job(title, "gesta.synthetic.workers:call_each", arguments, key_of("write", own)))
-    for job, outcome in outcomes(jobs, workers, inline=True):
+    for job, outcome in outcomes(jobs, workers or os.cpu_count() or 1, inline=True):
         if outcome.document is None:
             raise GestaError(f"{job.title}: {outcome.why} Finished work is kept; run the command again to continue.")
-        yield outcome.document["done"]
+        done += outcome.document["done"]
+        tell(done, total)
 
 
 def call_each(function: Callable[[T], Any], items: Sequence[T]) -> dict[str, Any]:
