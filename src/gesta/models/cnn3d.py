@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from gesta.models.layers import BY_WIDTH, ClipEncoder, Layers, scaled, to_unit
+from gesta.models.layers import BY_WIDTH, Classifier, ClipEncoder, Layers, scaled, to_unit
 
 
-class Cnn3d(nn.Module):
+class Cnn3d(Classifier):
     """Two separate encoders that halve time three times (32 -> 4), linear 256, BN, ReLU, linear N."""
 
     def __init__(
@@ -45,18 +45,10 @@ class Cnn3d(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(hidden, classes)
 
-    def reset_classifier(self, classes: int) -> None:
-        """Replaces the last layer with a new, untrained one for `classes` classes."""
-        old = self.classifier
-        self.classifier = nn.Linear(old.in_features, classes).to(old.weight.device)
-
     def forward_features(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """[B, S, C, window, H, W] -> [B, 256 * width]. The window is padded with zeros, so lengths do not matter."""
         maps = self.convolutions(to_unit(clip))  # B S*256*4*4*4
         return self.norm(self.linear(self.dropout(maps))).relu()  # B 256
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        return self.classifier(self.dropout(features))
 
     def forward(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
         return self.forward_head(self.forward_features(clip, lengths))

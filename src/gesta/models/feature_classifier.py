@@ -13,6 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from gesta.models.layers import Classifier
+
 Recurrent = Literal["gru", "lstm"]
 
 
@@ -37,7 +39,7 @@ class Standardized(nn.Module):
         return (features - self.mean) / self.deviation
 
 
-class FeatureClassifier(nn.Module):
+class FeatureClassifier(Classifier):
     """Features -> (z-normalization) -> mean over time, or the last output of 1-2 recurrent layers -> 1-2 linear layers.
 
     `recurrent`: None for the mean. `hidden`: units of each recurrent layer; each is followed by dropout.
@@ -78,11 +80,6 @@ class FeatureClassifier(nn.Module):
         self.keras = keras
         if keras:
             _as_keras_begins(self)
-
-    def reset_classifier(self, classes: int) -> None:
-        """Replaces the last layer with a new, untrained one for `classes` classes."""
-        old = self.classifier
-        self.classifier = nn.Linear(old.in_features, classes).to(old.weight.device)
 
     def fit_statistics(self, features: Tensor) -> None:
         """Sets the z-normalization, if any, from the features [n, D] of the training set."""

@@ -69,6 +69,21 @@ class Wrapper(nn.Module):
         self.network: Any = network
 
 
+class Classifier(nn.Module):
+    """Base of networks whose last layer is the linear `classifier`, behind `dropout`."""
+
+    classifier: nn.Linear
+    dropout: nn.Dropout
+
+    def reset_classifier(self, classes: int) -> None:
+        """Replaces the last layer with a new, untrained one for `classes` classes."""
+        old = self.classifier
+        self.classifier = type(old)(old.in_features, classes).to(old.weight.device)
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        return self.classifier(self.dropout(features))
+
+
 class StreamEncoder(nn.Module):
     """Six 3D convolutions without bias, each with batch normalization and ReLU; no pooling (spec 1 "Networks").
 

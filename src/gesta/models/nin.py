@@ -15,7 +15,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from gesta.models.layers import he_initialized, to_signed
+from gesta.models.layers import Classifier, he_initialized, to_signed
 
 MAPS = 192
 
@@ -31,7 +31,7 @@ def _mlp_convolution(before: int, widths: Sequence[int], kernel: int, *, normali
     return layers
 
 
-class NetworkInNetwork(nn.Module):
+class NetworkInNetwork(Classifier):
     """Three convolutions each followed by two 1 x 1 convolutions, pooling in between, mean over the image, linear N.
 
     `dropout` is applied after the first two parts, as in the paper (0.5 there). `normalization=False`: the paper's
@@ -52,10 +52,6 @@ class NetworkInNetwork(nn.Module):
         )
         self.classifier = nn.Linear(MAPS, classes)
         he_initialized(self)
-
-    def reset_classifier(self, classes: int) -> None:
-        """Replaces the last layer with a new, untrained one for `classes` classes."""
-        self.classifier = nn.Linear(MAPS, classes).to(self.classifier.weight.device)
 
     def forward_features(self, images: Tensor) -> Tensor:
         """[B, 3, 32, 32] -> [B, 192]."""

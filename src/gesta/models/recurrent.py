@@ -14,10 +14,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from gesta.models.layers import Layers, scaled, to_unit
+from gesta.models.layers import Classifier, Layers, scaled, to_unit
 
 
-class RecurrentNet(nn.Module):
+class RecurrentNet(Classifier):
     """`encoder`: chunks [N, S, C, chunk, H, W] in [0, 1] -> [N, D]; then LSTM D -> `hidden`, linear -> classes.
 
     Successive calls of `step`, with the state passed on, equal `forward_steps` on the whole clip.
@@ -49,11 +49,6 @@ class RecurrentNet(nn.Module):
         votes = {"votes": (1, -1, self.classifier.out_features)} if self.memory else {}
         return self._state_shapes | votes
 
-    def reset_classifier(self, classes: int) -> None:
-        """Replaces the last layer with a new, untrained one for `classes` classes."""
-        old = self.classifier
-        self.classifier = type(old)(old.in_features, classes).to(old.weight.device)
-
     def encode(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
         """[B, S, C, T, H, W] -> features of the chunks [B, K, D]. In training, padding chunks are skipped: zeros."""
         batch, streams, channels, frames, height, width = clip.shape
@@ -78,9 +73,6 @@ class RecurrentNet(nn.Module):
         """The LSTM's output at the last valid chunk, [B, hidden]."""
         outputs, _ = self.lstm(self.encode(clip, lengths))  # B K hidden
         return last_valid(outputs, lengths, self.chunk)
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        return self.classifier(self.dropout(features))
 
     def forward(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
         if not self.memory:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from gesta.models.layers import he_initialized, to_signed
+from gesta.models.layers import Classifier, he_initialized, to_signed
 
 BLOCKS = 5
 """Blocks per stage: three stages of five blocks of two convolutions, one convolution before, one linear layer after."""
@@ -38,7 +38,7 @@ class Block(nn.Module):
         return (self.second_norm(self.second(inner)) + self.shortcut_norm(self.shortcut(maps))).relu()
 
 
-class ResNetCifar(nn.Module):
+class ResNetCifar(Classifier):
     """Convolution 16, stages of 16, 32 and 64 maps (32, 16 and 8 pixels), mean over the image, linear N.
 
     `normalization=False`: projections without BN, as of weights up to commit 2895dc4.
@@ -59,17 +59,10 @@ class ResNetCifar(nn.Module):
         self.classifier = nn.Linear(before, classes)
         he_initialized(self)
 
-    def reset_classifier(self, classes: int) -> None:
-        """Replaces the last layer with a new, untrained one for `classes` classes."""
-        self.classifier = nn.Linear(self.classifier.in_features, classes).to(self.classifier.weight.device)
-
     def forward_features(self, images: Tensor) -> Tensor:
         """[B, 3, 32, 32] -> [B, 64]."""
         maps = self.norm(self.stem(to_signed(images))).relu()  # B 16 32 32
         return self.blocks(maps).mean((2, 3))  # B 64 8 8 -> B 64
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        return self.classifier(self.dropout(features))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.forward_head(self.forward_features(images))

@@ -13,14 +13,14 @@ import itertools
 
 from torch import Tensor, nn
 
-from gesta.models.layers import he_initialized, to_signed
+from gesta.models.layers import Classifier, he_initialized, to_signed
 
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 """Channels of the convolutions; each stage ends with pooling that halves the size: 32 -> 16 -> 8 -> 4 -> 2 -> 1."""
 HIDDEN = 512
 
 
-class Vgg16(nn.Module):
+class Vgg16(Classifier):
     """Thirteen 3 x 3 convolutions with bias, BN, ReLU; linear 512, BN, ReLU, linear N.
 
     `dropout` is applied before both linear layers. `normalization=False`: the hidden layer without BN, as of weights
@@ -43,17 +43,10 @@ class Vgg16(nn.Module):
         self.classifier = nn.Linear(HIDDEN, classes)
         he_initialized(self)
 
-    def reset_classifier(self, classes: int) -> None:
-        """Replaces the last layer with a new, untrained one for `classes` classes."""
-        self.classifier = nn.Linear(HIDDEN, classes).to(self.classifier.weight.device)
-
     def forward_features(self, images: Tensor) -> Tensor:
         """[B, 3, 32, 32] -> [B, 512]."""
         maps = self.convolutions(to_signed(images)).flatten(1)  # B 512 1 1 -> B 512
         return self.linear_norm(self.linear(self.dropout(maps))).relu()  # B 512
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        return self.classifier(self.dropout(features))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.forward_head(self.forward_features(images))

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split
-from gesta.sources.files import is_there, missing_videos, split_name
+from gesta.sources.files import is_there, missing_videos, split_lists
 from gesta.sources.tables import read_table
 
 LAYOUT = "autsl"
@@ -85,13 +85,7 @@ def _signs(root: Path) -> dict[int, str]:
 
 def _lists(root: Path) -> dict[Split, Path]:
     """Finds the lists in `root` or in its immediate subfolders."""
-    found: dict[Split, Path] = {}
-    for path in sorted([*root.glob("*.csv"), *root.glob("*/*.csv")]):
-        name = _LIST.fullmatch(path.name)
-        part = split_name(name[1]) if name else None
-        if part is not None and path.is_file():
-            found.setdefault(part, path)
-    return {part: found[part] for part in ("train", "val", "test") if part in found}
+    return split_lists([*root.glob("*.csv"), *root.glob("*/*.csv")], _LIST)
 
 
 def _names_signers(path: Path) -> bool:

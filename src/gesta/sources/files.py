@@ -47,6 +47,17 @@ def folder_split(name: str) -> Split | None:
     return parts.pop() if len(parts) == 1 and all(_BESIDE_SPLIT.fullmatch(word) for word in others) else None
 
 
+def split_lists(paths: Iterable[Path], pattern: re.Pattern[str]) -> dict[Split, Path]:
+    """Returns the first file of each split, in the order train, val, test. A group of the pattern names the split."""
+    found: dict[Split, Path] = {}
+    for path in sorted(paths):
+        name = pattern.fullmatch(path.name)
+        part = split_name(next(filter(None, name.groups()))) if name else None
+        if part is not None and path.is_file():
+            found.setdefault(part, path)
+    return {part: found[part] for part in ("train", "val", "test") if part in found}
+
+
 def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split
-from gesta.sources.files import missing_videos, split_name
+from gesta.schema import GestaError, Listing, Problem, Resource, Sample
+from gesta.sources.files import missing_videos, split_lists
 from gesta.sources.tables import read_table
 
 LAYOUT = "jester"
@@ -24,7 +24,7 @@ _FIRST = re.compile(rb"(\d+\s*;[^;]*|\d+|video_id[,;]label.*)\s*")
 
 def matches(root: Path) -> bool:
     """Returns True if a list with a known name begins with a video's number and label."""
-    return root.is_dir() and any(_begins_with_id(path) for path in _lists(root).values())
+    return root.is_dir() and any(map(_begins_with_id, split_lists(root.iterdir(), _LIST).values()))
 
 
 def read(root: Path) -> Listing:
@@ -32,7 +32,7 @@ def read(root: Path) -> Listing:
 
     Raises GestaError if there is no list, a line has another format, or folders are missing (up to 50 are listed).
     """
-    lists = _lists(root)
+    lists = split_lists(root.iterdir(), _LIST)
     if not lists:
         raise GestaError(
             f"{root}: contains no jester-v1-train.csv, -validation.csv or -test.csv. Copy Jester's lists there."
@@ -67,16 +67,6 @@ def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
         if not number.isdecimal():
             raise GestaError(f"{path}:{line}: expected a video's number and its label, found {';'.join(cells)[:80]!r}.")
         yield line, number, cells[label_at] if label_at is not None and label_at < len(cells) else ""
-
-
-def _lists(root: Path) -> dict[Split, Path]:
-    found: dict[Split, Path] = {}
-    for path in sorted(root.iterdir()):
-        name = _LIST.fullmatch(path.name)
-        part = split_name(name[1] or name[2]) if name else None
-        if part is not None and path.is_file():
-            found.setdefault(part, path)
-    return {part: found[part] for part in ("train", "val", "test") if part in found}
 
 
 def _begins_with_id(path: Path) -> bool:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-SHAPE_SIZE = 18
 _ROOT_U = np.array([0.030, 0.010, -0.010, -0.029])  # meters, where the fingers leave the palm
 _ROOT_F = np.array([0.044, 0.048, 0.045, 0.037])
 _LENGTH = np.array([0.089, 0.096, 0.089, 0.072])

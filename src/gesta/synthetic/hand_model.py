@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 FINGERS = ("little", "ring", "middle", "index")
-FREEDOMS = 28
 LIMITS = {
     "root_bend": (-15.0, 88.0),
     "root_spread": (-14.0, 14.0),

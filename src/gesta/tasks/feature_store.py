@@ -25,7 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from gesta.clips.decode import DECODER_VERSION
-from gesta.files import write_whole
+from gesta.files import write_json, write_whole
 from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split, bytes_of
 
 FORMAT_VERSION = 1
@@ -105,7 +105,7 @@ def claim(folder: Path, recipe: FeatureRecipe, layout: str, source: str | None =
     if any(not found.name.startswith(".") and found.name != RECIPE for found in folder.iterdir()):
         raise GestaError(f"{folder}: contains other files. Choose an empty or new folder.", usage=True)
     document = {"format_version": FORMAT_VERSION, "layout": layout, "source": source, "recipe": asdict(recipe)}
-    _write(path, document)
+    write_json(path, document)
 
 
 def read_recipe(folder: Path) -> FeatureRecipe:
@@ -204,7 +204,7 @@ def write_index(folder: Path, samples: Iterable[Sample], recipe: FeatureRecipe, 
         "videos": [asdict(entry) for entry in entries],
         "skipped": [{"path": p.path, "kind": p.kind, "reason": p.reason} for p in skipped],
     }
-    _write(folder / INDEX, document)
+    write_json(folder / INDEX, document)
     return len(used)
 
 
@@ -334,7 +334,3 @@ def _field(kind: Any, document: Mapping[str, Any], name: str, path: Path, otherw
         place = ".".join(map(str, (name, *first["loc"])))
         again = "Compute the features again, in another folder." if path.name == RECIPE else _ANEW
         raise GestaError(f"{path}: {place}: {first['msg']}. {again}") from error
-
-
-def _write(path: Path, document: Mapping[str, Any]) -> None:
-    write_whole(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")

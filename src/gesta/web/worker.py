@@ -18,7 +18,6 @@ from gesta.web.records import now
 
 Work = Callable[..., dict[str, Any]]
 WORK: dict[str, Work] = {"train": work_train.train, "measure": work_measure.measure, "export": work_export.export}
-CHILDREN_ONLY = "GESTA_STUDIO_JOB"
 
 
 class Teller:

@@ -143,11 +143,6 @@ def standardize(color: NDArray[np.float32], mean: ArrayLike, deviation: ArrayLik
     return np.asarray((color - np.asarray(mean, np.float32)) / spread, np.float32)
 
 
-def restore_color(standard: NDArray[np.float32], mean: ArrayLike, deviation: ArrayLike) -> NDArray[np.float32]:
-    """Invert `standardize`."""
-    return np.asarray(standard * np.asarray(deviation, np.float32) + np.asarray(mean, np.float32), np.float32)
-
-
 def vary(
     cube: Cube,
     rng: np.random.Generator,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -180,22 +180,30 @@ def fit_language(corpus: Corpus, recipe: LanguageRecipe, run: Run) -> tuple[Lang
     Returns (the network at its best epoch on `val`, or at the last one; that epoch's row; all rows). Dev and test parts
     are not used. Writes checkpoints and logs to run.out. Raises GestaError as `run_stage` does.
     """
-    settings = recipe.training
     seed_everything(run.seed)
     network = build(recipe, corpus.vocabulary)
-    identity = {"recipe": recipe.model_dump(mode="json"), "seed": run.seed, "text": corpus.source}
-    known = "\n".join(corpus.vocabulary.tokens).encode()
-    identity["tokens"] = [hashlib.sha256(known).hexdigest(), corpus.tokens("train"), corpus.tokens("val")]
-    stage = Stage("training", 1, recipe.name, settings.epochs, settings, run, identity, ("val_loss",))
+    known = hashlib.sha256("\n".join(corpus.vocabulary.tokens).encode()).hexdigest()
+    tokens = [known, corpus.tokens("train"), corpus.tokens("val")]
+    data = TextData(*_sets(corpus, recipe.training, run.seed), run.seed)
+    learner = partial(LanguageLearner, network, recipe.training)
+    return network, *learned(network, recipe, run, data, learner, text=corpus.source, tokens=tokens)
+
+
+def learned(
+    network: nn.Module, recipe: Any, run: Run, data: TextData, learner: Callable[[int], TokenLearner], **identity: Any
+) -> tuple[Row, list[Row]]:
+    """Train a network; return the row of its best epoch and all rows.
+
+    The network gets the weights of that epoch: the best one by `val_loss`, or the last. `identity`: what identifies a
+    run besides recipe and seed. Writes checkpoints and logs to run.out. Raises GestaError as run_stage does.
+    """
+    known = {"recipe": recipe.model_dump(mode="json"), "seed": run.seed, **identity}
+    settings = recipe.training
+    stage = Stage("training", 1, recipe.name, settings.epochs, settings, run, known, ("val_loss",))
     with full_disk_explained(run.out):
         run.out.mkdir(parents=True, exist_ok=True)
-        history, best, _ = run_stage(
-            stage,
-            network,
-            TextData(*_sets(corpus, settings, run.seed), run.seed),
-            lambda steps: LanguageLearner(network, settings, steps),
-        )
-    return network, best, history
+        history, best, _ = run_stage(stage, network, data, learner)
+    return best, history
 
 
 def fit(parts: Parts, recipe: LanguageRecipe, run: Run) -> Fitted:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gesta.models.translation import TranslationNet
 from gesta.tasks.base import Parts
-from gesta.tasks.text.fit import TextData, TokenLearner, bundled
+from gesta.tasks.text.fit import TextData, TokenLearner, bundled, learned
 from gesta.tasks.text.manifest import KnownTokens, TranslationManifest
 from gesta.tasks.text.pairs import PairCorpus, PairSet, corpus_of
 from gesta.tasks.text.recipe import TranslationRecipe
-from gesta.training.checkpoints import full_disk_explained, seed_everything
+from gesta.training.checkpoints import seed_everything
 from gesta.training.figure import FIGURE, draw_history
 from gesta.training.learner import Row
 from gesta.training.run import Fitted, Run, clear
-from gesta.training.stage import Stage, run_stage
 
 
 class TranslationLearner(TokenLearner):
@@ -45,23 +43,6 @@ def fit_translation(corpus: PairCorpus, recipe: TranslationRecipe, run: Run) -> 
     val = PairSet(corpus.parts["val"], batch, end)
     learner = partial(TranslationLearner, network, recipe.training)
     return network, *learned(network, recipe, run, TextData(train, val, run.seed), learner, pairs=corpus.folder)
-
-
-def learned(
-    network: nn.Module, recipe: Any, run: Run, data: TextData, learner: Callable[[int], TokenLearner], **identity: Any
-) -> tuple[Row, list[Row]]:
-    """Train a network; return the row of its best epoch and all rows.
-
-    The network gets the weights of that epoch: the best one by `val_loss`, or the last. `identity`: what identifies a
-    run besides recipe and seed. Writes checkpoints and logs to run.out. Raises GestaError as run_stage does.
-    """
-    known = {"recipe": recipe.model_dump(mode="json"), "seed": run.seed, **identity}
-    settings = recipe.training
-    stage = Stage("training", 1, recipe.name, settings.epochs, settings, run, known, ("val_loss",))
-    with full_disk_explained(run.out):
-        run.out.mkdir(parents=True, exist_ok=True)
-        history, best, _ = run_stage(stage, network, data, learner)
-    return best, history
 
 
 def fit(parts: Parts, recipe: TranslationRecipe, run: Run) -> Fitted:

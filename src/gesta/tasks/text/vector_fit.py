@@ -16,10 +16,9 @@ from gesta.tasks.base import Parts
 from gesta.tasks.text.batches import Batch, padded
 from gesta.tasks.text.caption_data import sources
 from gesta.tasks.text.caption_fit import CaptionSet, captioned, features_of, known_words
-from gesta.tasks.text.fit import TextData, TokenLearner, bundled
+from gesta.tasks.text.fit import TextData, TokenLearner, bundled, learned
 from gesta.tasks.text.manifest import KnownTokens, VectorManifest
 from gesta.tasks.text.recipe import VectorRecipe
-from gesta.tasks.text.translate_fit import learned
 from gesta.training.checkpoints import seed_everything
 from gesta.training.figure import FIGURE, draw_history
 from gesta.training.run import Fitted, Run, clear
