@@ -27,6 +27,8 @@ class TextBase:
     options: Mapping[str, frozenset[str]] = {command: frozenset() for command in COMMANDS}
     stages: Sequence[str] = ("network",)
     """The exported networks that a loaded model needs."""
+    predictor: Any
+    """See the contract."""
     convert = deferred("gesta.tasks.text.export:convert")
     """Convert a network.
 
