@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from gesta.cli.common import (
     DeviceOption,
@@ -14,10 +13,10 @@ from gesta.cli.common import (
     FormatOption,
     JsonFlag,
     SeedOption,
-    console,
     emit,
     existing,
     given_options,
+    say_step,
 )
 from gesta.schema import GestaError
 
@@ -73,17 +72,18 @@ def benchmark(
     if data is not None and not samples:
         raise GestaError(f"{data}: contains no samples to measure with. See `gesta data inspect {data}`.")
 
-    def say(text: str) -> None:
-        console.print(f"Measuring {escape(text)} ...", highlight=False)
-
-    document = measure(bundle, samples, engines=None if engine is None else [engine], seconds=seconds, say=say)
+    document = measure(bundle, samples, engines=None if engine is None else [engine], seconds=seconds, say=_say)
     if has(task, "train_rate"):
         document["training"] = {"skipped": "--no-train"}
         if train:
-            say("training")
+            _say("training")
             document["training"] = _training(lambda: task.train_rate(opened, samples, device, seed))  # type: ignore[attr-defined]
     document["data"] = None if data is None else str(data)
     emit(document, "\n".join(task.lines("benchmark", document)), json)
+
+
+def _say(what: str) -> None:
+    say_step(f"Measuring {what}")
 
 
 def _training(measure: Any) -> dict[str, Any]:

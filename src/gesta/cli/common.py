@@ -199,6 +199,11 @@ def say_plain(text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
+def say_step(text: str) -> None:
+    """What is done now, to stderr."""
+    say_plain(f"{text} ...")
+
+
 def need(extra: str, *modules: str) -> None:
     """Raises GestaError naming the extra to install if one of the modules is not there."""
     missing = [m for m in modules if importlib.util.find_spec(m) is None]

@@ -18,12 +18,12 @@ from gesta.cli.common import (
     ProtocolOption,
     SetOption,
     SplitSeedOption,
-    console,
     emit,
     existing,
     given_options,
     jobs_in,
     need,
+    say_step,
 )
 from gesta.cli.help import MACHINE
 from gesta.schema import GestaError
@@ -129,7 +129,7 @@ def compress(
     parts = parts_for(task, source.manifest, folder, layout, protocol, seed)
     run = Run(out, source.manifest.provenance.seed if seed is None else seed, device=device, progress=not json)
     teachers = [str(existing(one, "bundle")) for one in teacher or ()]
-    told: dict[str, Any] = {"teachers": teachers, "command": shlex.join(["gesta", *sys.argv[1:]]), "say": _say}
+    told: dict[str, Any] = {"teachers": teachers, "command": shlex.join(["gesta", *sys.argv[1:]]), "say": say_step}
     with jobs_in(out, cluster, "compress"):
         document = run_pipeline(bundle, plan, parts, run, **told, **options)
     _report(document, out, task.quality, json)
@@ -140,10 +140,6 @@ def _report(document: dict[str, Any], out: Path, quality: Quality, json: bool) -
     emit(document, _text(document, out, quality), json)
     if missing := [why for name, why in document["chosen"].items() if name.endswith("_why")]:
         raise GestaError(" ".join(missing))
-
-
-def _say(text: str) -> None:
-    console.print(f"{text} ...", highlight=False, markup=False, soft_wrap=True)
 
 
 def _text(document: dict[str, Any], out: Path, quality: Quality) -> Group:

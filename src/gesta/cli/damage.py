@@ -72,8 +72,8 @@ def tell_warnings() -> None:
         if category.__name__ not in ("DamageWarning", "FormerNameWarning"):
             before(message, category, *where, **more)
             return
-        from gesta.cli.common import console
+        from gesta.cli.common import say_plain
 
-        console.print(f"Note: {message}", highlight=False, markup=False, soft_wrap=True)
+        say_plain(f"Note: {message}")
 
     warnings.showwarning = show

@@ -14,10 +14,10 @@ from gesta.cli.common import (
     RecordingsArgument,
     SetOption,
     command,
-    console,
     emit,
     existing,
     need,
+    say_plain,
 )
 
 ShardSize = Annotated[
@@ -62,7 +62,7 @@ def pack(
 
     def told(notes: list[str]) -> None:
         for note in notes:
-            console.print(f"  {note}", highlight=False, markup=False, soft_wrap=True)
+            say_plain(f"  {note}")
 
     from gesta.progress import bar
 

@@ -18,6 +18,7 @@ from gesta.cli.common import (
     existing,
     given_options,
     need,
+    say_step,
 )
 from gesta.cli.help import DATA, MACHINE
 from gesta.words import choose
@@ -125,7 +126,7 @@ def export(
         shown, training = examples_for(task, opened.manifest, folder, limits, layout, protocol, seed)
     how = Export(to, precision, force, overwrite, options.pop("seconds", 0.0))
     write = _page if page else _standalone if with_preprocessing else _bundle
-    document, lines = write(task, opened, out, how, examples=shown, calibration=training, say=_say, **options)
+    document, lines = write(task, opened, out, how, examples=shown, calibration=training, say=say_step, **options)
     emit(document, "\n".join(lines), json)
 
 
@@ -167,7 +168,7 @@ def _standalone(
 
     document, lines = _bundle(task, bundle, out, how, **given)
     _, written = catalog.of_bundle(out)
-    document["standalone"] = add_standalone(task, written, _say)
+    document["standalone"] = add_standalone(task, written, say_step)
     return document, lines + told(document["standalone"], out)
 
 
@@ -177,7 +178,3 @@ def _page(task: Task, bundle: Bundle[Any], out: Path, how: Export, **given: Any)
 
     document = site.export_site(bundle, out, how, **given)
     return document, site.told(document)
-
-
-def _say(text: str) -> None:
-    console.print(f"{text} ...", highlight=False)

@@ -21,6 +21,7 @@ from gesta.cli.common import (
     jobs_in,
     need,
     progress,
+    say_plain,
 )
 from gesta.cli.help import MACHINE
 from gesta.schema import GestaError, usable
@@ -84,7 +85,7 @@ def learning_curve(
     with jobs_in(out, cluster, "learning-curve"), progress("Training") as bar:
         document = run(curve, usable(task.read(data, layout)), out, Workers(workers, device, bar, told))
     for note in document["notes"]:
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
+        say_plain(note)
     emit({"data": str(data), **document}, _text(document), json)
 
 

@@ -20,6 +20,7 @@ from gesta.cli.common import (
     console,
     given_options,
     json_line,
+    say_plain,
 )
 from gesta.cli.help import OUTPUT, SOME
 from gesta.untrusted import printable
@@ -94,7 +95,7 @@ def predict(
     failed: list[str] = []
     for said in task.predictions(predictor, Wanted(tuple(inputs), format, stream, annotate, options), failed):
         if said.document is None and not said.heading:
-            console.print(said.line, highlight=False, markup=False, soft_wrap=True)
+            say_plain(said.line)
         elif json and said.document is not None:
             _line(json_line(said.document))
         elif not json:

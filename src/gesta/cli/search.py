@@ -14,10 +14,10 @@ from gesta.cli.common import (
     EngineOption,
     FormatOption,
     JsonFlag,
-    console,
     emit,
     existing,
     progress,
+    say_plain,
 )
 from gesta.schema import GestaError
 
@@ -84,7 +84,7 @@ def search(
             predictor, existing(data, "data folder"), index, layout, lambda _stage, done, total: tick(done, total)
         )
     for problem in problems[:10]:
-        console.print(f"Skipped {problem}", highlight=False, markup=False, soft_wrap=True)
+        say_plain(f"Skipped {problem}")
     found = made.nearest(vector, count)
     if not found:
         raise GestaError(f"{data}: no video could be indexed. Check it: gesta data inspect {data}")

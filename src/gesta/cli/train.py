@@ -17,11 +17,11 @@ from gesta.cli.common import (
     RecordingsArgument,
     SeedOption,
     SetOption,
-    console,
     emit,
     existing,
     given_options,
     need,
+    say_plain,
 )
 from gesta.cli.help import MACHINE
 from gesta.schema import GestaError
@@ -124,7 +124,6 @@ def _introduction(folder: Path) -> Any:
         lines += [f"  {line}" for line in (*parts.picked, *parts.notes)]
         if parts.listing.problems:
             lines.append(f"  {counted(len(parts.listing.problems), 'warning')} about the data: see gesta data inspect.")
-        for line in lines:
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say_plain("\n".join(lines))
 
     return told

@@ -23,6 +23,7 @@ from gesta.cli.common import (
     existing,
     jobs_in,
     need,
+    say_plain,
 )
 
 
@@ -74,8 +75,7 @@ def tune(
     parts = task.split(usable(task.read(data, layout)), seed, chosen.model_dump())
     search = Search(task, chosen, rounds, trials, seed, device)
     intro = f"{search.total} training runs of {chosen.name}, {rounds} rounds of {trials}. Results go to {out}."
-    for line in (intro, *parts.notes):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    say_plain("\n".join([intro, *parts.notes]))
 
     def told(number: int, found: dict[str, Any]) -> None:
         said = "diverged" if "diverged" in found else ", ".join(f"{name} {found[name]:.5g}" for name in search.shown)

@@ -25,6 +25,7 @@ from gesta.tasks.catalog import load_recipe
 from gesta.tasks.images.recipe import ImageRecipe
 from gesta.training.run import Run
 
+TRIAL = "gesta.experiments.image_tables:run_image_trial"
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
 VALIDATION = 0.1
 """Share of each class's training images used to select the epoch."""
@@ -59,7 +60,7 @@ class ImageTable(Experiment):
     def plan(self, data: Path, note: str, wanted: Wanted) -> Plan:
         table, scale = self.table, self.scale_of(wanted)
         train, test = cifar.read(data, table.data)
-        content = fingerprint(train, test)
+        content, folder = fingerprint(train, test), wanted.out / "rows"
         lines = []
         for pair in table.pairs:
             for optimizer in OPTIMIZERS:
@@ -67,16 +68,15 @@ class ImageTable(Experiment):
                 label = f"{pair.label} by {optimizer}"
                 for seed in range(self.seeds_of(wanted)):
                     key = key_of(recipe.model_dump(mode="json"), seed, table.data, content)
-                    folder = wanted.out / "rows"
                     arguments = {
                         "data": data,
                         "kind": table.data,
                         "recipe": recipe,
                         "folder": folder / f"training-{key}",
+                        "seed": seed,
+                        "device": wanted.device,
                     }
-                    arguments |= {"seed": seed, "device": wanted.device}
-                    function = "gesta.experiments.image_tables:run_image_trial"
-                    job = Job(f"{label}, seed {seed}", function, arguments, key, folder / f"{key}.json")
+                    job = Job(f"{label}, seed {seed}", TRIAL, arguments, key, folder / f"{key}.json")
                     lines.append(Line(label, job, pair.cost))
         counts = f"{len(train)} training images ({VALIDATION:.0%} of them to choose the epoch), {len(test)} test images"
         return Plan((tuple(lines),), f"{note} {counts}.", scale.minutes, wanted.workers)
