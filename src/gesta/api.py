@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from gesta.engines.base import Placement
 from gesta.results import Result
 from gesta.tasks import catalog
 from gesta.tasks.base import need
+from gesta.training.run import Run
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,7 +98,6 @@ def train(
         print(run.metrics["val_accuracy"], run.bundle)
     """
     from gesta.experiments import train as flow
-    from gesta.training.run import Run
 
     start, layout = options.pop("start", None), options.pop("layout", None)
     task = flow.task_of(Path(data), recipe, layout, start)
@@ -231,7 +232,6 @@ def compress(
     from gesta.compression.pipeline import compress as run_pipeline
     from gesta.compression.plan import Plan
     from gesta.evaluation.data import parts_for
-    from gesta.training.run import Run
 
     task, opened = catalog.of_bundle(bundle)
     parts = parts_for(task, opened.manifest, Path(data))
@@ -294,6 +294,4 @@ def crossval(
 
 
 def _yaml(value: Any) -> str:
-    import json
-
     return value if isinstance(value, str) else json.dumps(value)

@@ -11,6 +11,8 @@ import typer
 
 from gesta.cli.damage import add_option, tell_warnings
 from gesta.cli.help import Command, Group
+from gesta.schema import GestaError
+from gesta.words import DISTRIBUTION
 
 COMMANDS = {
     "demo": "Try everything in a few minutes, on recordings that are generated for it.",
@@ -66,8 +68,6 @@ class _LazyGroup(Group):
     """Imports a command's file only when that command is asked for; `--help` lists them without any import."""
 
     def invoke(self, ctx: Any) -> Any:
-        from gesta.schema import GestaError
-
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:  # typer would end without a word
@@ -102,8 +102,6 @@ app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, pretty_exceptions_enable
 def _say_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
-
-        from gesta.words import DISTRIBUTION
 
         typer.echo(f"gesta {version(DISTRIBUTION)}")
         raise typer.Exit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from gesta.cli.common import (
     say_step,
 )
 from gesta.schema import GestaError
+from gesta.words import install
 
 Data = Annotated[
     Path | None, typer.Argument(metavar="DATA", help="Recordings to preprocess and train on.", show_default=False)
@@ -88,10 +90,6 @@ def _say(what: str) -> None:
 
 def _training(measure: Any) -> dict[str, Any]:
     """Clips a second of training, or why it cannot be measured."""
-    import importlib.util
-
-    from gesta.words import install
-
     missing = [name for name in ("torch", "lightning") if importlib.util.find_spec(name) is None]
     if missing:
         return {"skipped": f"{' and '.join(missing)} not installed; {install('train')}"}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Group
 
 from gesta.cli.common import (
     BackboneOption,
@@ -143,7 +144,6 @@ def _report(document: dict[str, Any], out: Path, quality: Quality, json: bool) -
 
 
 def _text(document: dict[str, Any], out: Path, quality: Quality) -> Group:
-    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
+from rich.console import Group
 
 from gesta.cli.common import (
     ClusterOption,
@@ -99,7 +100,6 @@ def crossval(
 
 def text(task: Task, document: dict[str, Any], out: Path) -> RenderableType:
     """Folds, totals and errors as tables."""
-    from rich.console import Group
     from rich.table import Table
 
     metric, show = task.quality.measured, task.quality.text

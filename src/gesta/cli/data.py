@@ -10,10 +10,22 @@ from typing import Annotated
 
 import typer
 
-from gesta.cli.common import ClusterOption, FormatOption, JsonFlag, SeedOption, group
+from gesta.cli.common import (
+    ClusterOption,
+    FormatOption,
+    JsonFlag,
+    SeedOption,
+    console,
+    emit,
+    existing,
+    group,
+    jobs_in,
+    progress,
+)
 from gesta.cli.data_pack import pack
 from gesta.cli.data_prepare import prepare
 from gesta.cli.help import Command
+from gesta.schema import GestaError, nothing_usable
 from gesta.words import counted, did_you_mean
 
 app = group("Check, index, pack or generate a data folder.")
@@ -38,8 +50,6 @@ def inspect(
     Example:
       gesta data inspect my_gestures --out report
     """
-    from gesta.cli.common import console, emit, existing, progress
-    from gesta.schema import nothing_usable
     from gesta.tasks import catalog
     from gesta.tasks.base import need as need_ability
 
@@ -89,7 +99,6 @@ def index(
     Example:
       gesta data index my_gestures --subject "{subject}_*"
     """
-    from gesta.cli.common import emit, existing
     from gesta.cli.data_index import index_document, index_text
     from gesta.sources.catalog import read
     from gesta.sources.index_write import write_index
@@ -159,7 +168,6 @@ def make(
     Example:
       gesta data make chalearn2014 generated --people 12
     """
-    from gesta.cli.common import emit, jobs_in, progress
     from gesta.synthetic.catalog import CLIP_GENERATORS, DESCRIBED_GENERATORS, IMAGE_GENERATORS, LANDMARK_GENERATORS
 
     start = time.perf_counter()
@@ -201,7 +209,6 @@ def make(
 
 
 def _generator(kind: str) -> Callable[..., list[str]]:
-    from gesta.schema import GestaError
     from gesta.synthetic import catalog
 
     found = {**catalog.GENERATORS, **catalog.LANDMARK_GENERATORS}
@@ -214,8 +221,6 @@ def _generator(kind: str) -> Callable[..., list[str]]:
 
 def _refuse(context: typer.Context, kind: str, *options: str) -> None:
     """Raises GestaError (usage) if one of these options, which the kind does not have, was given."""
-    from gesta.schema import GestaError
-
     for name in options:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
@@ -227,8 +232,6 @@ def _refuse(context: typer.Context, kind: str, *options: str) -> None:
 
 def parse_size(text: str) -> tuple[int, int]:
     """`320x240` -> (320, 240). Raises GestaError (usage) for anything else."""
-    from gesta.schema import GestaError
-
     width, _, height = text.lower().partition("x")
     if not (width.isdecimal() and height.isdecimal() and int(width) >= 16 and int(height) >= 16):
         raise GestaError(f"--size {text!r}: expected WIDTHxHEIGHT of at least 16, e.g. 320x240.", usage=True)

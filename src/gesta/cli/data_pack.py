@@ -19,6 +19,8 @@ from gesta.cli.common import (
     need,
     say_plain,
 )
+from gesta.progress import bar
+from gesta.schema import usable
 
 ShardSize = Annotated[
     str, typer.Option("--shard-size", metavar="SIZE", help="Start a new shard at this size, such as 256M.")
@@ -49,7 +51,6 @@ def pack(
     existing(data, "data folder")
     from gesta.cli.cache import human_size, parse_size
     from gesta.experiments import train as flow
-    from gesta.schema import usable
     from gesta.tasks import base
     from gesta.tasks.lines import skipped
 
@@ -63,8 +64,6 @@ def pack(
     def told(notes: list[str]) -> None:
         for note in notes:
             say_plain(f"  {note}")
-
-    from gesta.progress import bar
 
     with flow.locked(out, "packing"), bar(f"packing {len(listing.samples)} clips") as tick:
         done = pack_with(listing, parts, chosen, out, size, tick, told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -134,8 +135,6 @@ def test(
     Example:
       gesta embed test vectors.bin --pairs ratings.tsv
     """
-    from dataclasses import asdict
-
     from gesta.tasks.text.vectors import analogy_test, read_vectors, similarity_test
 
     if not pairs and questions is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gesta.cli.common import JsonFlag, group
+from gesta.cli.common import JsonFlag, console, emit, existing, group
 from gesta.cli.help import Command
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ def trackers(
     Example:
       gesta fetch trackers
     """
-    from gesta.cli.common import console, emit, existing
     from gesta.trackers.files import SHA256, default_folder, fetch, fingerprint
 
     folder = default_folder()
@@ -90,8 +89,6 @@ def mediapipe_web(source: TgzOption = None, json: JsonFlag = False) -> None:
 
 def _fetched(package: Package, source: Path | None, json: bool) -> None:
     """The files of a package of npm, put into its folder and told."""
-    from gesta.cli.common import console, emit, existing
-
     given = None if source is None else existing(source, "file or folder")
     files = package.fetch(given, told=lambda text: console.print(text, highlight=False))
     sizes = {file.name: file.stat().st_size for file in files}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Group
 
 from gesta.cli.common import JsonFlag, emit, existing
 from gesta.schema import GestaError
@@ -74,7 +75,6 @@ def _log(known: tuple[Status, ...], wanted: str) -> str:
 
 
 def _text(found: Overview, every: bool) -> RenderableType:
-    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 

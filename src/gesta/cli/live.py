@@ -14,6 +14,7 @@ from rich.markup import escape
 from gesta.cli.common import BundleArgument, DeviceOption, EngineOption, console, json_line
 from gesta.cli.help import OUTPUT, SOME
 from gesta.schema import GestaError
+from gesta.untrusted import printable
 
 if TYPE_CHECKING:
     from gesta.decoder import GestureEvent
@@ -130,7 +131,6 @@ def tell_all(events: Iterator[GestureEvent], actions: Actions, recorded: Recorde
 def tell(event: GestureEvent, json: bool) -> None:
     """One event on stdout."""
     from gesta.tasks.events_text import event_document
-    from gesta.untrusted import printable
 
     sys.stdout.write((json_line(event_document(event)) if json else printable(event.line)) + "\n")
     sys.stdout.flush()

@@ -21,6 +21,7 @@ from gesta.cli.common import (
     need,
     step_lines,
 )
+from gesta.words import choose
 
 
 def quantize(
@@ -49,7 +50,6 @@ def quantize(
     from gesta.compression.store import WORDS, store_as
     from gesta.evaluation.data import parts_for
     from gesta.tasks import catalog
-    from gesta.words import choose
 
     choose("precision", precision, WORDS)
     task, opened = catalog.of_bundle(existing(bundle, "bundle"))

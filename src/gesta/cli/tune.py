@@ -25,6 +25,7 @@ from gesta.cli.common import (
     need,
     say_plain,
 )
+from gesta.schema import GestaError, usable
 
 
 def tune(
@@ -64,7 +65,6 @@ def tune(
     from gesta.experiments.tune import Search
     from gesta.experiments.tune import tune as search_for
     from gesta.experiments.tune_jobs import search_on_cluster
-    from gesta.schema import GestaError, usable
 
     if storage is not None and cluster is not None:
         raise GestaError("--storage is for workers without a cluster. Give --storage or --cluster.", usage=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from gesta.bundle import io
 from gesta.experiments.catalog import DATA_SEED, MINUTES_A_RECORDING, SCALES, Row
 from gesta.experiments.parallel import Job
 from gesta.experiments.table import (
@@ -204,7 +205,6 @@ def run_compact(task: str, parts: Parts, recipe: Recipe, folder: Path, seed: int
 
     Each with test accuracy, nonzero parameters and bytes of the weights file; "magnitudes": its weights by log2 |w|.
     """
-    from gesta.bundle import io
     from gesta.compression.magnitudes import magnitudes
     from gesta.compression.prune import prune
     from gesta.compression.store import store_as

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gesta import metrics
+from gesta.engines.base import Placement
 from gesta.experiments.catalog import DATA_SEED
 from gesta.experiments.parallel import Progress, key_of
 from gesta.files import read_json, write_json
@@ -21,6 +22,7 @@ from gesta.recipes import Recipe
 from gesta.schema import GestaError, Prediction, Sample
 from gesta.tasks import catalog
 from gesta.tasks.base import Parts
+from gesta.training import run as training
 
 PEOPLE = 24
 RECORDINGS = 1
@@ -152,7 +154,6 @@ def _train(run: Run) -> dict[str, Any]:
     import torch
 
     from gesta.exporting.run import add
-    from gesta.training import run as training
 
     torch.set_num_threads(1)  # two are hardly faster for networks this small, and far slower on a busy machine
     task, known = catalog.find(catalog.DEFAULT), parts(run)
@@ -174,7 +175,6 @@ def _evaluate(run: Run) -> dict[str, Any]:
 
 def _stream(run: Run) -> dict[str, Any]:
     from gesta.clips.decode import probe
-    from gesta.engines.base import Placement
     from gesta.tasks.clips.annotate import annotate
 
     test = parts(run).of("test")

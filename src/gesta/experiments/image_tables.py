@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from gesta.compression.magnitudes import Magnitudes, draw, magnitudes
+from gesta.compression.prune import masked, masks_for
+from gesta.compression.weights import count
 from gesta.experiments.image_catalog import IMAGE_SCALES, Reported
 from gesta.experiments.parallel import Job, key_of
 from gesta.experiments.table import Experiment, Line, Plan, Results, Wanted, mean, spread
@@ -134,8 +136,6 @@ def run_image_trial(data: Path, kind: str, recipe: ImageRecipe, folder: Path, se
     Returns accuracy, pruned_accuracy, parameters, kept (parameters that are nonzero after pruning), magnitudes,
     history, seconds; if training diverged, only `diverged`, the reason.
     """
-    from gesta.compression.prune import masked, masks_for
-    from gesta.compression.weights import count
     from gesta.tasks.images.fit import fit, recognize, weights_of, with_weights
     from gesta.training.learner import LossNotFinite
 

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gesta.bundle import io
+from gesta.engines.base import Placement
+from gesta.evaluation.run import measure
 from gesta.experiments.parallel import Job, key_of
 from gesta.experiments.quality_table import QualityRow
 from gesta.experiments.table import Experiment, Line, Plan, Wanted, mean, number, spread
@@ -191,10 +194,6 @@ class Scored:
 
 def scored(data: Path, recipe: Recipe, folder: Path, seed: int, device: str) -> Scored:
     """Trains, scores test (or dev if there is no test part) once, and removes the folder."""
-    from gesta.bundle import io
-    from gesta.engines.base import Placement
-    from gesta.evaluation.run import measure
-
     task = find(recipe.task)
     try:
         parts = task.split(task.read(data), seed, recipe.model_dump())

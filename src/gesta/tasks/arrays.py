@@ -23,6 +23,7 @@ from gesta.engines.part import Part
 from gesta.engines.quantize import spread
 from gesta.recipes.schema import Recipe, TrainingSettings
 from gesta.schema import GestaError, Listing, Prediction, Problem, evenly
+from gesta.sources.inputs import split_samples
 from gesta.tasks import classification, lines
 from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Said, Timing, Wanted
 from gesta.tasks.classification_parity import agreement
@@ -146,8 +147,6 @@ class ArrayTask(classification.Classifies):
         raise NotImplementedError
 
     def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:  # noqa: ARG002
-        from gesta.sources.inputs import split_samples
-
         return Parts(*split_samples(listing, seed, protocol))
 
     def fit(self, parts: Parts, recipe: Any, run: Run, start: Path | None = None, **options: Any) -> Fitted:

@@ -13,7 +13,7 @@ from typing import Any
 from gesta.bundle import io
 from gesta.bundle.io import Bundle
 from gesta.clips.decode import Kind, iter_frames
-from gesta.clips.preprocess import preprocess
+from gesta.clips.preprocess import preprocess, raw_frames
 from gesta.clips.transform import Transform
 from gesta.engines import host as machine
 from gesta.engines.base import Placement
@@ -119,7 +119,6 @@ def followed(bundle: Path | str, sample: Sample, engine: str, precision: str) ->
 
 def _follow(bundle: Path | str, sample: Sample, engine: str, precision: str) -> dict[str, Any]:
     pinned = machine.pin_to_one_core()
-    from gesta.clips.preprocess import raw_frames
     from gesta.tasks.clips.predict import load
 
     recognizer = load(io.read(bundle, ClipManifest), Placement(engine, "cpu", 1, precision))

@@ -13,6 +13,7 @@ from gesta.bundle.manifest import Artifact
 from gesta.clips.cache import ClipCache
 from gesta.clips.sampling import central_window, feed, frames_of, part_of
 from gesta.clips.transform import Transform
+from gesta.engines.base import Placement
 from gesta.engines.quantize import Feed, spread
 from gesta.schema import GestaError, Sample, evenly
 from gesta.tasks.base import Agreement, Examples, Timing
@@ -63,7 +64,6 @@ def random_clip(transform: Transform, frames: int, rng: np.random.Generator) -> 
 
 def feeds(bundle: Bundle[ClipManifest], shown: Examples) -> dict[tuple[str, str], list[Feed]]:
     """Returns role and stage -> network inputs: whole clips, or chunks with the states that precede them."""
-    from gesta.engines.base import Placement
     from gesta.engines.torch import open_parts
     from gesta.tasks.clips.network import parts
 

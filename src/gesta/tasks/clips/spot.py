@@ -17,6 +17,7 @@ from gesta.decoding import DecoderSpec, as_measured, decode
 from gesta.engines.base import Engine
 from gesta.metrics_events import match
 from gesta.schema import Problem, Sample
+from gesta.tasks import classification
 from gesta.tasks.base import Bar, Evaluation
 from gesta.tasks.classification import softmax
 from gesta.tasks.clips.passages import Passage, is_none, passages
@@ -139,8 +140,6 @@ def _videos(passage: Passage, start_s: float, end_s: float) -> list[tuple[str, s
 
 def labeled(samples: Sequence[Sample], manifest: Any) -> list[Sample]:
     """Returns samples with a gesture of the model or none. Raises GestaError as `classification.labeled` does."""
-    from gesta.tasks import classification
-
     return classification.labeled([s for s in samples if not is_none(s.label)], manifest) + [
         s for s in samples if is_none(s.label)
     ]

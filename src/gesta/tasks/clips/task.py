@@ -13,7 +13,7 @@ from gesta.bundle.io import Bundle
 from gesta.engines.base import Placement
 from gesta.engines.part import Part
 from gesta.schema import GestaError, Listing, Prediction, Problem, Sample
-from gesta.sources.inputs import read_as, read_data, split_samples
+from gesta.sources.inputs import one_sample, read_as, read_data, split_samples
 from gesta.tasks import classification
 from gesta.tasks.base import Bar, Evaluation, Parts, Said, Wanted, deferred
 from gesta.tasks.clips.manifest import ClipManifest
@@ -263,7 +263,6 @@ class ClipTask(classification.Classifies):
     def play(self, predictor: Any, path: Path) -> Iterator[tuple[NDArray[Any], float]]:
         """Ability: yields the skeletons of a file with their times, as `follow` takes them."""
         from gesta.clips.preprocess import raw_frames
-        from gesta.sources.inputs import one_sample
 
         for frame in raw_frames(one_sample(path), predictor.manifest.transform):
             yield frame.joints, frame.time_s  # type: ignore[misc]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -183,8 +184,6 @@ class _Writer(BasePredictionWriter):
 
 def _predicted(share: _Share, machines: Machines, accelerator: str) -> bool:
     """Compute this process's share and wait for the others. Returns whether this is the first process."""
-    import time
-
     trainer = pl.Trainer(
         accelerator="cpu" if accelerator == "cpu" else "gpu",
         devices=machines.devices,

@@ -23,7 +23,7 @@ from gesta.tasks.base import (
 )
 from gesta.tasks.hands.manifest import HandManifest
 from gesta.tasks.hands.recipe import HandRecipe
-from gesta.tasks.hands.split import VALIDATION_SHARE, assign_hand_splits
+from gesta.tasks.hands.split import VALIDATION_SHARE, assign_hand_splits, folds
 from gesta.training.run import Fitted, Run
 from gesta.words import choose
 
@@ -100,8 +100,6 @@ class HandTask:
         self, samples: Sequence[HandFrame], recipe: HandRecipe, by: str, k: int | None = None, seed: int = 0
     ) -> list[tuple[str, list[HandFrame], list[HandFrame]]]:
         """Return folds: (name of the held-out group, other frames with splits train and val, held-out frames)."""
-        from gesta.tasks.hands.split import folds
-
         return folds(samples, by, k, seed, recipe.training.validation_share)
 
     def trial_facts(self, predictor: Any, result: Evaluation, total: int, seed: int) -> dict[str, Any]:  # noqa: ARG002
