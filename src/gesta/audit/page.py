@@ -47,8 +47,14 @@ def write_html(report: Report, listing: Listing, out: Path) -> Path:
     Raises GestaError if it cannot be written. Samples that cannot be decoded are shown with the reason.
     """
     most = max(report.classes.values(), default=1)
-    shown = {"report": report, "most": most, "more": len(report.classes) - MOST_CLASSES}
-    return write_page(out, Path(__file__).with_name("page.html"), rows=list(_rows(listing.samples)), **shown)
+    return write_page(
+        out,
+        Path(__file__).with_name("page.html"),
+        rows=list(_rows(listing.samples)),
+        report=report,
+        most=most,
+        more=len(report.classes) - MOST_CLASSES,
+    )
 
 
 def write_page(out: Path, template: Path, **values: Any) -> Path:

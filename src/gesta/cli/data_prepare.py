@@ -46,9 +46,11 @@ def prepare(
     from gesta.experiments.prepare import folder_of, prepare_data
 
     record = folder_of(existing(data, "data folder"), recipe)
-    asked: dict[str, Any] = {"sets": sets or (), "layout": layout, "seed": seed, "protocol": protocol}
     with jobs_in(record, cluster, "data prepare"), progress("preparing clips") as tick:
-        document = {"data": str(data), **prepare_data(data, recipe, **asked, progress=tick)}
+        document = {
+            "data": str(data),
+            **prepare_data(data, recipe, sets=sets or (), layout=layout, seed=seed, protocol=protocol, progress=tick),
+        }
     for problem in document["skipped"][:SHOWN_SKIPPED]:
         console.print(f"{problem['path']}: {problem['reason']}", markup=False, highlight=False, soft_wrap=True)
     if record.exists():

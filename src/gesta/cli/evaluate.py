@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -77,8 +77,9 @@ def evaluate(
     from gesta.tasks import catalog
 
     task, opened = catalog.of_bundle(bundle)
-    given: dict[str, Any] = {"center": center, "shuffled": shuffled, "backbone_weights": backbone_weights}
-    options = given_options(context, task, protocol=protocol, **given)
+    options = given_options(
+        context, task, protocol=protocol, center=center, shuffled=shuffled, backbone_weights=backbone_weights
+    )
     result = run.evaluate_data(
         opened,
         existing(data, "data folder"),
@@ -94,8 +95,7 @@ def evaluate(
     if record:
         run.record(opened.path, result, split, task.kept)
     say_notes(result.metrics)
-    asked = {"bundle": bundle, "split": split, "data": str(data), "shuffled": shuffled}
-    document = {**result.metrics, **asked}
+    document = {**result.metrics, "bundle": bundle, "split": split, "data": str(data), "shuffled": shuffled}
     document |= {"protocol": protocol} if "protocol" in options else {}
     lines = task.lines("evaluate", document)
     lines += [] if out is None else [f"report    {out / 'report.html'}"]

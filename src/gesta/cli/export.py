@@ -114,8 +114,9 @@ def export(
     from gesta.exporting.run import CALIBRATION, Export, chosen_format
     from gesta.exporting.standalone import check_option
 
-    given = {"protocol": protocol, "seed": seed, "seconds": seconds, "backbone_weights": backbone_weights}
-    options = given_options(context, task, **given)
+    options = given_options(
+        context, task, protocol=protocol, seed=seed, seconds=seconds, backbone_weights=backbone_weights
+    )
     chosen_format("onnx" if page else to, precision)
     if with_preprocessing:
         check_option(task, to)

@@ -56,8 +56,9 @@ def jobs(
         "where": found.where,
         "dashboard": found.dashboard,
         "at_work": found.at_work,
+        "counts": found.counts,
+        "jobs": [asdict(job) for job in found.jobs],
     }
-    document |= {"counts": found.counts, "jobs": [asdict(job) for job in found.jobs]}
     emit(document, _text(found, every), json)
 
 

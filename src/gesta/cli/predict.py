@@ -89,8 +89,9 @@ def predict(
     from gesta.tasks.base import Wanted
 
     task, opened = catalog.of_bundle(bundle)
-    given = {"camera": camera, "center": center, "backbone_weights": backbone_weights}
-    options = given_options(context, task, skeleton=skeleton, depth=depth, **given)
+    options = given_options(
+        context, task, skeleton=skeleton, depth=depth, camera=camera, center=center, backbone_weights=backbone_weights
+    )
     predictor = task.load(opened, Placement(engine, device), **options)
     failed: list[str] = []
     for said in task.predictions(predictor, Wanted(tuple(inputs), format, stream, annotate, options), failed):

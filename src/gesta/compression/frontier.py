@@ -161,8 +161,9 @@ def draw(document: Mapping[str, Any], path: Path, quality: Quality) -> None:
     reference = document["reference"]
     for axes in (left, right):
         if reference["value"] is not None:
-            dotted = {"color": "0.4", "linestyle": ":", "linewidth": 1, "label": LINE.format(**reference)}
-            axes.axhline(times * reference["value"], **dotted)
+            axes.axhline(
+                times * reference["value"], color="0.4", linestyle=":", linewidth=1, label=LINE.format(**reference)
+            )
         axes.grid(alpha=0.3)
     plain_log(left, in_bytes)
     plain_log(right, lambda value: f"{value:g}")
@@ -214,8 +215,15 @@ def _marks(axes: Any, rows: Sequence[Row], form: str, by: str, style: dict[str, 
             axes.hlines(times * value, x, one[by][1], color=color, alpha=0.6, linewidth=1)
         axes.plot(x, times * value, style["marker"], color=color, markersize=6, label=label)
         above = 5 + 9 * (number % 3) if form == "stored" else -11 - 9 * (number % 3)  # keeps neighboring labels apart
-        place = {"textcoords": "offset points", "xytext": (0, above), "ha": "center"}
-        axes.annotate(str(number + 1), (x, times * value), fontsize=8, color=color, **place)
+        axes.annotate(
+            str(number + 1),
+            (x, times * value),
+            fontsize=8,
+            color=color,
+            textcoords="offset points",
+            xytext=(0, above),
+            ha="center",
+        )
         label = "_"  # once in the legend
 
 

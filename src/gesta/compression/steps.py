@@ -147,9 +147,17 @@ def train_on_cluster(work: Pipeline, waves: Iterable[Sequence[Training]]) -> Non
         for step in steps:
             out, run = work.out / "networks" / step.name, replace(work.run, progress=False)
             arguments = {"source": step.source, "out": out, "how": step.how, "parts": work.measuring.parts, "run": run}
-            places = {"result": work.out / "steps" / f"{step.name}.json", "leaves": out / io.MANIFEST}
             function = "gesta.compression.steps:train_step"
-            jobs.append(Job(step.title, function, arguments, work.key(step.inputs), **places))
+            jobs.append(
+                Job(
+                    step.title,
+                    function,
+                    arguments,
+                    work.key(step.inputs),
+                    result=work.out / "steps" / f"{step.name}.json",
+                    leaves=out / io.MANIFEST,
+                )
+            )
         run_jobs(jobs, told=lambda job, _: work.say(f"{job.title}: done"))
 
 

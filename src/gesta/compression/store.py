@@ -39,8 +39,12 @@ class Comparison:
 
     def document(self) -> dict[str, Any]:
         """Returns the comparison as plain values."""
-        values = {f"{self.metric}_before": self.before, f"{self.metric}_after": self.after}
-        return {**values, self.unit: self.n, **self.facts}
+        return {
+            f"{self.metric}_before": self.before,
+            f"{self.metric}_after": self.after,
+            self.unit: self.n,
+            **self.facts,
+        }
 
 
 @dataclass(frozen=True)

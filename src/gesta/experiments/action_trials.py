@@ -22,8 +22,14 @@ def backbone_job(parts: Parts, recipe: Recipe, folder: Path, device: str) -> Job
     """Returns a job that fine-tunes the image network and writes its weights."""
     key = key_of("backbone", recipe.model_dump(mode="json"), parts.listing.layout, identity(parts))
     leaves = folder / f"backbone-{key}.safetensors"
-    arguments = {"task": catalog.DEFAULT, "parts": parts, "recipe": recipe, "folder": folder / f"training-{key}"}
-    arguments |= {"device": device, "leaves": leaves}
+    arguments = {
+        "task": catalog.DEFAULT,
+        "parts": parts,
+        "recipe": recipe,
+        "folder": folder / f"training-{key}",
+        "device": device,
+        "leaves": leaves,
+    }
     function = "gesta.experiments.action_trials:run_backbone"
     return Job("fine-tuning on single frames", function, arguments, key, folder / f"{key}.json", leaves)
 
@@ -56,8 +62,14 @@ def feature_job(
     content = identity(Parts(listing))
     key = key_of("features", listing.layout, content, wanted.model_dump(), backbone, size, made_by)
     leaves = out / "features" / key
-    arguments = {"listing": listing, "wanted": wanted, "backbone": backbone, "size": size, "weights": given}
-    arguments["leaves"] = leaves
+    arguments = {
+        "listing": listing,
+        "wanted": wanted,
+        "backbone": backbone,
+        "size": size,
+        "weights": given,
+        "leaves": leaves,
+    }
     title = f"features of {backbone}, {wanted.stage or 'last stage'}"
     function = "gesta.experiments.action_trials:run_features"
     return Job(title, function, arguments, key, out / "rows" / f"{key}.json", leaves)
@@ -85,8 +97,14 @@ def sequence_job(
     """Returns a job that trains a classifier on stored features and writes its bundle; `start`: job to start from."""
     key = key_of(recipe.model_dump(mode="json"), seed, features.key, None if start is None else start.key)
     place = folder / f"training-{key}"
-    arguments = {"features": features.leaves, "recipe": recipe, "folder": place, "seed": seed, "device": device}
-    arguments["start"] = None if start is None else start.leaves
+    arguments = {
+        "features": features.leaves,
+        "recipe": recipe,
+        "folder": place,
+        "seed": seed,
+        "device": device,
+        "start": None if start is None else start.leaves,
+    }
     function = "gesta.experiments.action_trials:run_sequence"
     return Job(title, function, arguments, key, folder / f"{key}.json", place / "bundle")
 

@@ -106,8 +106,14 @@ class DescribedTables(TextTables):
         features = wanted.out / f"features-{wanted.scale if wanted.data is None else wanted.data.name}"
         if wanted.data is None:
             scale, made = self.scale_of(wanted), wanted.out / f"described-{wanted.scale}"
-            settings = {"people": scale.people, "recordings": scale.recordings, "seed": DATA_SEED}
-            described.make(made, videos=False, workers=wanted.workers, **settings)
+            described.make(
+                made,
+                videos=False,
+                workers=wanted.workers,
+                people=scale.people,
+                recordings=scale.recordings,
+                seed=DATA_SEED,
+            )
             return stored(made, features), f"Generated: {scale.people} people, {scale.recordings} recordings each."
         if (wanted.data / RECIPE).is_file():
             return wanted.data, f"Data: {wanted.data.name}."

@@ -37,8 +37,12 @@ def stored_job(
     """Like `trial_job`. `recipe`: for the frame network; `features`: folder of its features, shared by classifiers."""
     made = trial_job(title, parts, recipe, folder, seed, device)
     key = key_of(classifier.model_dump(mode="json"), made.key)
-    arguments = {**made.arguments, "head": classifier, "store": features / made.key}
-    arguments["folder"] = folder / f"training-{key}"
+    arguments = {
+        **made.arguments,
+        "head": classifier,
+        "store": features / made.key,
+        "folder": folder / f"training-{key}",
+    }
     function = "gesta.experiments.frame_features:run_stored_trial"
     return replace(made, function=function, arguments=arguments, key=key, result=folder / f"{key}.json")
 

@@ -99,8 +99,9 @@ def learning_curve(curve: Curve, listing: Listing, out: Path, workers: Workers =
         "seconds": sum(result["seconds"] for result in found),
         "files": {name: str(path) for name, path in files.items()},
     }
-    texts = {"table.md": markdown(document), "learning_curve.json": json_text(document)}
-    write_files(out, {**texts, "curve.png": draw(document)})
+    write_files(
+        out, {"table.md": markdown(document), "learning_curve.json": json_text(document), "curve.png": draw(document)}
+    )
     return document
 
 

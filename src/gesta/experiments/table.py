@@ -186,9 +186,14 @@ class Experiment:
         """Writes and returns the complete document; `found`: rows, note and other entries. Raises GestaError."""
         folder = self.folder(out)
         files = {"result": folder / "result.json", "table": folder / "table.md", **(pictures or {})}
-        head = {"name": self.name, "title": self.table.title, "source": self.table.source}
-        document = {**head, **self.facts(), **found}
-        document["files"] = {name: str(path) for name, path in files.items()}
+        document = {
+            "name": self.name,
+            "title": self.table.title,
+            "source": self.table.source,
+            **self.facts(),
+            **found,
+            "files": {name: str(path) for name, path in files.items()},
+        }
         write_files(folder, {"table.md": self.markdown(document), "result.json": json_text(document)})
         return document
 

@@ -189,8 +189,9 @@ def _track(arguments: Mapping[str, Any]) -> Summary:
     if name not in _trackers:
         _trackers.clear()
         _trackers[name] = Tracker(**settings, threads=1)
-    places = {"stem": arguments["stem"], "mask": arguments["mask"]}
-    return track_recording(_trackers[name], arguments["video"], key=arguments["key"], **places)
+    return track_recording(
+        _trackers[name], arguments["video"], key=arguments["key"], stem=arguments["stem"], mask=arguments["mask"]
+    )
 
 
 _trackers: dict[str, Tracker] = {}

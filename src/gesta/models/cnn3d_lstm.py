@@ -56,7 +56,15 @@ def cnn3d_lstm(
     """The 3D-CNN + LSTM; `width` scales every layer, `layers` sets single widths; `rest`: passed to `recurrent`."""
 
     def encode(features: int) -> nn.Module:
-        shape: dict[str, Any] = {"streams": streams, "channels": channels, "size": size, "chunk": chunk, "width": width}
-        return ChunkEncoder(**shape, features=features, dropout=dropout, convolutions=layers.convolutions)
+        return ChunkEncoder(
+            streams=streams,
+            channels=channels,
+            size=size,
+            chunk=chunk,
+            width=width,
+            features=features,
+            dropout=dropout,
+            convolutions=layers.convolutions,
+        )
 
     return recurrent(encode, chunk=chunk, width=width, dropout=dropout, layers=layers, **rest)

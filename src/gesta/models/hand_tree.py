@@ -26,9 +26,19 @@ _PALM_MM = {
     "palm": (0.0, 10.0, 0.0),
     "wrist": (0.0, -50.0, 0.0),
 }
-_NYU = {"P1": ("little", 3), "P2": ("little", 1), "R1": ("ring", 3), "R2": ("ring", 1), "M1": ("middle", 3)}
-_NYU |= {"M2": ("middle", 1), "I1": ("index", 3), "I2": ("index", 1)}
-_NYU |= {"T1": ("thumb", 3), "T2": ("thumb", 2), "T3": ("thumb", 1)}
+_NYU = {
+    "P1": ("little", 3),
+    "P2": ("little", 1),
+    "R1": ("ring", 3),
+    "R2": ("ring", 1),
+    "M1": ("middle", 3),
+    "M2": ("middle", 1),
+    "I1": ("index", 3),
+    "I2": ("index", 1),
+    "T1": ("thumb", 3),
+    "T2": ("thumb", 2),
+    "T3": ("thumb", 1),
+}
 _PARTS = {"root": 0, "mid": 1, "mcp": 0, "pip": 1, "dip": 2, "tip": 3}
 
 

@@ -112,8 +112,11 @@ def _read_part(
                 not_finite.append(name)
                 continue
             who = _subject(people, split, row, world.shape[1])
-            told = {"joints_mm": chosen[at, row], "center_mm": center[at, row], "subject": who}
-            frames.append(_frame(folder, name, names, split, view, **told))
+            frames.append(
+                _frame(
+                    folder, name, names, split, view, joints_mm=chosen[at, row], center_mm=center[at, row], subject=who
+                )
+            )
     problems += _left_out(annotation, missing, "missing-image", "no such depth image", "Copy the missing images.")
     problems += _left_out(annotation, not_finite, "nan-joints", "joints that are not finite", "Correct the annotation.")
 

@@ -64,8 +64,7 @@ def make(
     wanted = replace(usual, **settings)
     check(wanted.people, wanted.recordings, wanted.size, wanted.preset)
     words = vocabulary(wanted.classes, rare=generator == "ledasila")
-    kept = {**asdict(wanted), "size": list(wanted.size)}
-    claim(out, {"generator": generator, "version": GENERATOR_VERSION, **kept})
+    claim(out, {"generator": generator, "version": GENERATOR_VERSION, **asdict(wanted), "size": list(wanted.size)})
     tasks, names = write_set(out, wanted, words)
     write_all(tasks, workers, progress)
     return names

@@ -84,8 +84,17 @@ def make(
         raise GestaError(
             f"people is {people}, expected at least 3: one each for training, validation and test.", usage=True
         )
-    settings = {"seed": seed, "people": people, "recordings": recordings, "size": list(size) if videos else None}
-    claim(out, {"generator": "captions", "version": GENERATOR_VERSION, **settings})
+    claim(
+        out,
+        {
+            "generator": "captions",
+            "version": GENERATOR_VERSION,
+            "seed": seed,
+            "people": people,
+            "recordings": recordings,
+            "size": list(size) if videos else None,
+        },
+    )
     tasks, rows, captions = [], [], []
     for person, split in enumerate(_SPLITS[part] for part in split_people(people)):
         for take in range(recordings):

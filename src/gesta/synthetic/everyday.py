@@ -84,8 +84,16 @@ def make(
         raise GestaError(
             f"people is {people}, expected at least 3: one each for training, validation and test.", usage=True
         )
-    settings = {"seed": seed, "people": people, "recordings": recordings}
-    claim(out, {"generator": "everyday", "version": GENERATOR_VERSION, **settings})
+    claim(
+        out,
+        {
+            "generator": "everyday",
+            "version": GENERATOR_VERSION,
+            "seed": seed,
+            "people": people,
+            "recordings": recordings,
+        },
+    )
     (out / "landmarks").mkdir(exist_ok=True)
     takes, rows = [], ["path,subject,split"]
     for person, split in enumerate(_SPLITS[part] for part in split_people(people)):

@@ -128,8 +128,12 @@ def write_shard(
     number = 0
     while (folder / (name := f"shard-{process}-{number:05d}.safetensors")).exists():
         number += 1
-    facts = {"format": "gesta.features", "recipe": recipe.key, SIZES: json.dumps(dict(sizes or {}))}
-    facts[DECODER] = str(DECODER_VERSION)
+    facts = {
+        "format": "gesta.features",
+        "recipe": recipe.key,
+        SIZES: json.dumps(dict(sizes or {})),
+        DECODER: str(DECODER_VERSION),
+    }
     write_whole(folder / name, _in_order(safetensors.numpy.save(dict(features), facts)))
     return name
 

@@ -109,11 +109,11 @@ def latency_table(
     document: Mapping[str, Any], columns: Mapping[str, Callable[[Mapping[str, Any]], str]], width: int = 15
 ) -> list[str]:
     """Formats one line per engine and precision: `columns` (heading -> cell of a row), then ready s and peak MB."""
-    more = {
+    cells = {
+        **columns,
         "ready s": lambda row: f"{row['ready_s']:.2f}",
         "peak MB": lambda row: "-" if row["peak_memory_mb"] is None else f"{row['peak_memory_mb']:.0f}",
     }
-    cells = {**columns, **more}
     lines = [f"{'engine':<18}" + "".join(f"{name:>{width}}" for name in cells)]
     for row in document["latency"]:
         name = f"{row['engine']} {row['precision']}".removesuffix(" -")

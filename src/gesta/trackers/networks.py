@@ -42,9 +42,9 @@ class Network:
             model = ov.Model([model.outputs[i] for i in chosen], model.get_parameters(), self.name)
             options: dict[str, object] = {
                 "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_PRECISION_HINT": "f32",
-            }  # never bf16
-            options["ENABLE_CPU_PINNING"] = False  # several processes would all take the first core
+                "INFERENCE_PRECISION_HINT": "f32",  # never bf16
+                "ENABLE_CPU_PINNING": False,  # several processes would all take the first core
+            }
             if threads is not None:
                 options["INFERENCE_NUM_THREADS"] = threads
             self._request = ov.Core().compile_model(_scaled(model, low, high), "CPU", options).create_infer_request()

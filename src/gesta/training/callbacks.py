@@ -87,10 +87,13 @@ class Keeper(Callback):
         self._asked = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        row: Row = {"epoch": trainer.current_epoch + 1, **pl_module.epoch_row()}
-        row["learning_rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
-        row["seconds"] = time.perf_counter() - self._started
-        row["waiting_s"] = self._waiting
+        row: Row = {
+            "epoch": trainer.current_epoch + 1,
+            **pl_module.epoch_row(),
+            "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
+            "seconds": time.perf_counter() - self._started,
+            "waiting_s": self._waiting,
+        }
         self.history.append(row)
         if trainer.is_global_zero:
             if self.best_epoch == len(self.history) - 1:

@@ -81,8 +81,15 @@ class Jobs:
             limit = self._folder.limits.waiting_jobs
             if sum(job.state == "waiting" for job in going) >= limit:
                 raise Refuse(429, f"{limit} jobs are waiting.", hint="Wait until one has ended, or cancel one.")
-            known = {"work": body.kind, "recipe": body.recipe, "everyone": body.everyone}
-            asked = Asked(id=new_id(), model=model, to=body.to or "", made=now(), **known)
+            asked = Asked(
+                id=new_id(),
+                model=model,
+                to=body.to or "",
+                made=now(),
+                work=body.kind,
+                recipe=body.recipe,
+                everyone=body.everyone,
+            )
             write_asked(self._place(asked.id), asked)
             self._changed(asked.id)
             self.look()

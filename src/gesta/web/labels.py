@@ -39,8 +39,11 @@ class Labels:
             own = [one for one in records if one.label == name]
             people = Counter(one.subject for one in own)
             recordings, seconds = len({one.path for one in own}), sum(one.seconds for one in own)
-            values = {"clips": len(own), "seconds": seconds, "recordings": recordings, "people": dict(people)}
-            found.append(Label(id=label_id, name=name, **values))
+            found.append(
+                Label(
+                    id=label_id, name=name, clips=len(own), seconds=seconds, recordings=recordings, people=dict(people)
+                )
+            )
         return found
 
     def people(self) -> list[Person]:

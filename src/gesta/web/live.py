@@ -120,9 +120,14 @@ class Following:
         took_ms = 1000 * (time.perf_counter() - shot.arrived)
         said = [LiveEvent(**{name: getattr(event, name) for name in LiveEvent.model_fields}) for event in events]
         joints = getattr(self._follower, "joints", None)
-        known: dict[str, Any] = {"probabilities": probabilities, "events": said, "cores": self._load.now()}
-        known["joints"] = None if joints is None else np.round(joints, 4).tolist()
-        return Answer(seq=shot.seq, server_ms=round(took_ms, 2), **known)
+        return Answer(
+            seq=shot.seq,
+            server_ms=round(took_ms, 2),
+            probabilities=probabilities,
+            events=said,
+            cores=self._load.now(),
+            joints=None if joints is None else np.round(joints, 4).tolist(),
+        )
 
     def wrong(self) -> tuple[Callable[[Path], None], dict[str, Any]]:
         """(function that writes the last seconds as a video, its metadata). Raises Refuse 422 if there is too little.
@@ -139,8 +144,14 @@ class Following:
             raise Refuse(422, "There is nothing to keep yet.", hint="Let the camera run for a moment.")
         seconds = (frames[-1].captured_us - frames[0].captured_us) / 1e6
         step_s = seconds / (len(frames) - 1)
-        facts = {"frames": len(frames), "fps": 1 / step_s, "file_s": round(seconds + step_s, 3)}
-        return lambda path: write_video(path, frames, size), {**facts, "width": size[0], "height": size[1]}
+        facts = {
+            "frames": len(frames),
+            "fps": 1 / step_s,
+            "file_s": round(seconds + step_s, 3),
+            "width": size[0],
+            "height": size[1],
+        }
+        return lambda path: write_video(path, frames, size), facts
 
     def _keep(self, shot: Shot) -> None:
         self._kept.append(shot)

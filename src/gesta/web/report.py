@@ -20,8 +20,9 @@ def report_page(name: str, model: Model, found: Results) -> str:
     environment.filters["counted"] = counted
     template = environment.from_string(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
     made = time.strftime("%Y-%m-%d %H:%M", time.localtime(model.made))
-    page = {"head": head(f"{name}, {made}"), "sorting": sorting()}
-    return template.render(**page, name=name, made=made, model=model, found=found)
+    return template.render(
+        head=head(f"{name}, {made}"), sorting=sorting(), name=name, made=made, model=model, found=found
+    )
 
 
 def sources() -> str:

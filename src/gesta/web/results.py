@@ -103,8 +103,13 @@ def _mistake(answers: Sequence[dict[str, Any]], records: Sequence[Record]) -> Mi
     if not wrong:
         return None
     worst = max(wrong, key=lambda one: one["confidence"])
-    known = {"label": worst["truth"], "called": worst["called"], "confidence": worst["confidence"]}
-    return Mistake(clip=ids[worst["id"]], person=str(worst["subject"] or ""), **known)
+    return Mistake(
+        clip=ids[worst["id"]],
+        person=str(worst["subject"] or ""),
+        label=worst["truth"],
+        called=worst["called"],
+        confidence=worst["confidence"],
+    )
 
 
 def _alarms(recordings: Sequence[dict[str, Any]]) -> Alarms | None:

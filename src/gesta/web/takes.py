@@ -163,13 +163,26 @@ class Takes:
     def _records(self, take: Open, frames: Sequence[Frame]) -> list[Record]:
         seconds = _seconds(frames)
         step_s = seconds / (len(frames) - 1) if len(frames) > 1 else 0.0
-        facts = {"file_s": round(seconds + step_s, 3), "frames": len(frames), "fps": 1 / step_s if step_s else 0.0}
-        common = {"path": take.home, "label": take.label, "subject": take.subject, "made": take.made}
-        common |= {"changed": take.made, "lost": take.lost, "closed": take.closed}
-        size = {"width": take.width, "height": take.height}
-        spans = cut(facts["file_s"], take.span_s) if is_none(take.label) else [(None, None)]
-        made = [{"start_s": start_s, "end_s": end_s} for start_s, end_s in spans]
-        return [Record.model_validate({"id": new_id(), **common, **size, **facts, **span}) for span in made]
+        file_s = round(seconds + step_s, 3)
+        facts = {
+            "path": take.home,
+            "label": take.label,
+            "subject": take.subject,
+            "made": take.made,
+            "changed": take.made,
+            "lost": take.lost,
+            "closed": take.closed,
+            "width": take.width,
+            "height": take.height,
+            "file_s": file_s,
+            "frames": len(frames),
+            "fps": 1 / step_s if step_s else 0.0,
+        }
+        spans = cut(file_s, take.span_s) if is_none(take.label) else [(None, None)]
+        return [
+            Record.model_validate({"id": new_id(), **facts, "start_s": start_s, "end_s": end_s})
+            for start_s, end_s in spans
+        ]
 
     def _check_order(self, take_id: str, number: int, frames: Sequence[Frame]) -> None:
         """Checks that times increase from part to part, in whatever order parts arrive. Raises Refuse 422."""
@@ -229,8 +242,14 @@ class Takes:
         numbers = self._numbers(take.take)
         ends = [self._ends(take.take, number) for number in numbers]
         seconds = (ends[-1][1] - ends[0][0]) / 1e6 if ends else 0.0
-        known = {"parts": numbers, "frames": sum(end[2] for end in ends), "seconds": seconds}
-        return Take(take=take.take, label=take.label, subject=take.subject, **known)
+        return Take(
+            take=take.take,
+            label=take.label,
+            subject=take.subject,
+            parts=numbers,
+            frames=sum(end[2] for end in ends),
+            seconds=seconds,
+        )
 
     def _forget(self, take_id: str) -> None:
         shutil.rmtree(self._place(take_id), ignore_errors=True)

@@ -60,9 +60,16 @@ class Comparison:
     def document(self) -> dict[str, Any]:
         """Plain values for a bundle's metrics."""
         shown = {name.replace(" ", "_"): round(float(value), 4) for name, value in self.accuracies.items()}
-        head = {"chance": round(1 / self.classes, 4), "nearest_neighbor": None, "nearest_class_mean": None}
-        tail = {"clips": self.clips, "where": self.where, "delivered": self.delivered}
-        return {**head, NETWORK: None, **shown, **tail}
+        return {
+            "chance": round(1 / self.classes, 4),
+            "nearest_neighbor": None,
+            "nearest_class_mean": None,
+            NETWORK: None,
+            **shown,
+            "clips": self.clips,
+            "where": self.where,
+            "delivered": self.delivered,
+        }
 
 
 def comparison(

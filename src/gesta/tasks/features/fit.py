@@ -176,8 +176,13 @@ def _initialized(start: Bundle[FeatureManifest], folder: FeatureFolder) -> nn.Mo
     """Return the classifier to start from. Raises GestaError if it was trained on different features."""
     manifest, held = start.manifest, folder.recipe
     used = manifest.backbone
-    facts: dict[str, object] = {"backbone": used.name, "weights": used.weights, "stage": used.stage}
-    facts |= {"size": used.size, "window": used.window}
+    facts: dict[str, object] = {
+        "backbone": used.name,
+        "weights": used.weights,
+        "stage": used.stage,
+        "size": used.size,
+        "window": used.window,
+    }
     wrong = [
         f"{name} {getattr(held, name)!s:.12} in the folder, {value!s:.12} in the bundle"
         for name, value in facts.items()
