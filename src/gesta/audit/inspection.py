@@ -11,7 +11,7 @@ from gesta.audit.report import Report, Spread, counts_of
 from gesta.audit.subjects import subject_faults
 from gesta.clips import fallbacks
 from gesta.clips.transform import Channel, Stream, Transform
-from gesta.schema import Listing, Problem, Sample
+from gesta.schema import Listing, Sample
 
 
 def inspect(listing: Listing, progress: Progress | None = None) -> Report:
@@ -49,7 +49,7 @@ def inspect(listing: Listing, progress: Progress | None = None) -> Report:
         sizes=counts_of(f"{width} x {height}" for width, height in sizes),
         frame_rates=counts_of(f"{info.fps:.4g}" for info in infos),
         lengths_s=Spread(min(lengths), median(lengths), max(lengths), sum(lengths)) if lengths else None,
-        problems=_once(problems),
+        problems=tuple(dict.fromkeys(problems)),
         fallbacks=missing_notes(samples, [info.fps for info in infos]),
     )
 
@@ -83,7 +83,3 @@ def _lengths_s(samples: Sequence[Sample], facts: Facts) -> Iterable[float]:
             start_s, end_s = faults_files.span_s(sample, info)
             if end_s > start_s:
                 yield end_s - start_s
-
-
-def _once(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    return tuple(dict.fromkeys(problems))

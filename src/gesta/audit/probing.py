@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -63,7 +63,7 @@ def main_video(sample: Sample) -> Resource:
 
 def open_files(samples: Sequence[Sample], progress: Progress | None = None) -> Facts:
     """Opens the samples' files, on all cores. `progress(done, total)` is called after each file."""
-    videos = _unique(r for s in samples for r in (s.color, s.depth, s.mask) if r is not None)
+    videos = list(dict.fromkeys(r for s in samples for r in (s.color, s.depth, s.mask) if r is not None))
     depths = {s.depth for s in samples} - {r for s in samples for r in (s.color, s.mask)}
     roles: list[Role] = ["depth" if video in depths else "color" for video in videos]
     with_skeleton = {s.skeleton: s for s in samples if s.skeleton is not None}
@@ -121,7 +121,3 @@ def _alone(sample: Sample) -> SkeletonFacts:
     length_s = float(times[-1]) + step
     info = VideoInfo(len(times), rate, 0, 0, 0, "", "", None, None, length_s, None, times_s=times.astype(np.float32))
     return SkeletonFacts(tuple(bool(np.isfinite(f).any()) for f in found.values), info=info, joints=found.joints)
-
-
-def _unique(resources: Iterable[Resource]) -> list[Resource]:
-    return list(dict.fromkeys(resources))

@@ -11,6 +11,7 @@ Letters: B frames, C channels, H = W size of the patch, J joints.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +70,7 @@ def specs(
         if part.startswith("P"):
             window = int(part[1:] or 2)
             pools, size = pools + 1, size // window
-            found.append((f"pool{pools}", _pooling(window)))
+            found.append((f"pool{pools}", partial(nn.MaxPool2d, window)))
         else:
             width, kernel = _width_kernel(part)
             convolutions += 1
@@ -83,7 +84,7 @@ def specs(
     for name in ("fc1", "fc2"):
         found.append((name, _connected(features, hidden, dropout)))
         features = hidden * (factor if name == doubled_after else 1)
-    found.append(("out", _output(features, outputs)))
+    found.append(("out", partial(nn.Linear, features, outputs)))
     if doubled_after is not None and doubled_after not in [name for name, _ in found[:-1]]:
         raise ValueError(f"no layer {doubled_after!r}; choose from {', '.join(name for name, _ in found[:-1])}")
     return found
@@ -94,20 +95,12 @@ def _width_kernel(part: str) -> tuple[int, int]:
     return int(width), int(kernel or 3)
 
 
-def _pooling(window: int) -> Callable[[], nn.Module]:
-    return lambda: nn.MaxPool2d(window)
-
-
 def _convolution(channels: int, width: int, kernel: int) -> Callable[[], nn.Module]:
     return lambda: nn.Sequential(nn.Conv2d(channels, width, kernel, padding=kernel // 2), nn.ReLU(inplace=True))
 
 
 def _connected(features: int, hidden: int, dropout: float) -> Callable[[], nn.Module]:
     return lambda: nn.Sequential(nn.Flatten(), nn.Linear(features, hidden), nn.ReLU(inplace=True), nn.Dropout(dropout))
-
-
-def _output(features: int, outputs: int) -> Callable[[], nn.Module]:
-    return lambda: nn.Linear(features, outputs)
 
 
 def made(layers: Sequence[Spec]) -> nn.ModuleDict:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -93,14 +94,6 @@ def folds(
     return result
 
 
-def _person(sample: Sample) -> str | None:
-    return sample.subject
-
-
-def _recording(sample: Sample) -> str:
-    return sample.recording
-
-
 def _place_blank_rows(labeled: Sequence[Sample], splits: dict[str, Split], notes: list[str]) -> None:
     """Assigns samples without a split, if others have one, to the split of their person, else to training."""
     blank = [s for s in labeled if s.id not in splits]
@@ -133,7 +126,7 @@ def _move(
     people = sorted({s.subject for s in pool if s.subject is not None})
     unknown = [s for s in pool if s.subject is None]
     if len(people) >= 3 and not unknown:
-        taken = _draw(pool, _person, fraction, rng)
+        taken = _draw(pool, attrgetter("subject"), fraction, rng)
         names = sorted({s.subject or "" for s in pool if s.id in taken})
         shown = f"{len(names)} of {len(people)} people" + (f": {', '.join(names)}" if len(names) <= 8 else "")
         notes.append(f"{what} part: {shown}.")
@@ -181,12 +174,12 @@ def _draw(
 
 def _draw_stratified(pool: Sequence[Sample], fraction: float, rng: np.random.Generator) -> set[str]:
     """Returns ids of about `fraction` of each label's samples; recordings with several labels are drawn whole."""
-    recordings = _group(pool, _recording)
+    recordings = _group(pool, attrgetter("recording"))
     if any(len({s.label for s in group}) > 1 for group in recordings.values()):
-        return _draw(pool, _recording, fraction, rng) if len(recordings) > 1 else set()
+        return _draw(pool, attrgetter("recording"), fraction, rng) if len(recordings) > 1 else set()
     taken: set[str] = set()
     for _, members in sorted(_group(pool, lambda s: s.label).items(), key=lambda item: str(item[0])):
-        groups = list(_group(members, _recording).values())
+        groups = list(_group(members, attrgetter("recording")).values())
         count = min(max(round(fraction * len(groups)), 1), len(groups) - 1)
         taken |= {s.id for i in rng.permutation(len(groups))[:count] for s in groups[i]}
     return taken
@@ -250,7 +243,7 @@ def person_groups(labeled: Sequence[Any], k: int | None, rng: np.random.Generato
 def _stratified_groups(
     labeled: Sequence[Sample], k: int, rng: np.random.Generator, why: str
 ) -> list[tuple[str, set[str]]]:
-    recordings = list(_group(labeled, _recording).values())
+    recordings = list(_group(labeled, attrgetter("recording")).values())
     _check_k(k, len(recordings), "recordings")
     order = [recordings[int(i)] for i in rng.permutation(len(recordings))]
     order.sort(key=lambda group: group[0].label or "")  # stable: random within a label

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse, Response
 
 from gesta.web import pictures
-from gesta.web.calls_folder import jpeg_answer, studio_of
+from gesta.web.calls_folder import Here, jpeg_answer
 from gesta.web.clips import shown
 from gesta.web.looks import span_of_motion
 from gesta.web.messages import Clip, ClipPatch, Clips, Id, Motion, Seen
@@ -20,12 +20,11 @@ router = APIRouter()
 
 @router.get("/clips")
 def clips(
-    request: Request,
+    studio: Here,
     after: Annotated[str, Query(max_length=40)] = "",
     limit: Annotated[int, Query(ge=1, le=200)] = 200,
     state: Literal["", "used", "left_out", "unlabeled", "deleted"] = "",
 ) -> Clips:
-    studio = studio_of(request)
     everything = [one for one in studio.clips.all() if (one.state == state if state else one.state != "deleted")]
     places = {one.id: place for place, one in enumerate(everything)}
     start = places.get(after, -1) + 1
@@ -36,37 +35,35 @@ def clips(
 
 
 @router.get("/clips/{clip}")
-def get_clip(request: Request, clip: Id) -> Clip:
-    return _answer(studio_of(request), studio_of(request).clips.get(clip))
+def get_clip(studio: Here, clip: Id) -> Clip:
+    return _answer(studio, studio.clips.get(clip))
 
 
 @router.patch("/clips/{clip}")
-def patch_clip(request: Request, clip: Id, body: ClipPatch) -> Clip:
-    studio = studio_of(request)
+def patch_clip(studio: Here, clip: Id, body: ClipPatch) -> Clip:
     if body.label is not None:
         studio.labels.known(body.label)
     return _answer(studio, studio.clips.patch(clip, body))
 
 
 @router.delete("/clips/{clip}")
-def delete_clip(request: Request, clip: Id) -> Clip:
-    return _answer(studio_of(request), studio_of(request).clips.delete(clip))
+def delete_clip(studio: Here, clip: Id) -> Clip:
+    return _answer(studio, studio.clips.delete(clip))
 
 
 @router.post("/clips/{clip}/restore")
-def restore_clip(request: Request, clip: Id) -> Clip:
-    return _answer(studio_of(request), studio_of(request).clips.restore(clip))
+def restore_clip(studio: Here, clip: Id) -> Clip:
+    return _answer(studio, studio.clips.restore(clip))
 
 
 @router.get("/clips/{clip}/strip", response_class=Response)
 def strip(
-    request: Request,
+    studio: Here,
     clip: Id,
     n: Annotated[int, Query(ge=1, le=24)] = 8,
     height: Annotated[int, Query(ge=16, le=480)] = 120,
     whole: bool = False,
 ) -> Response:
-    studio = studio_of(request)
     record = studio.clips.get(clip)
     times_s = studio.looker.rows(record)[:, 0]
     span = (0.0, float(times_s[-1])) if whole else (record.start, record.end or float(times_s[-1]))
@@ -74,8 +71,7 @@ def strip(
 
 
 @router.get("/clips/{clip}/video", response_class=FileResponse)
-def video(request: Request, clip: Id) -> FileResponse:
-    studio = studio_of(request)
+def video(studio: Here, clip: Id) -> FileResponse:
     record = studio.clips.get(clip)
     end_s = record.end or float(studio.looker.rows(record)[-1, 0])
     path = pictures.playable(studio.clips.file(record), (record.start, end_s), studio.folder.place("playable"))
@@ -83,15 +79,13 @@ def video(request: Request, clip: Id) -> FileResponse:
 
 
 @router.get("/clips/{clip}/seen")
-def seen(request: Request, clip: Id) -> Seen:
-    studio = studio_of(request)
+def seen(studio: Here, clip: Id) -> Seen:
     record = studio.clips.get(clip)
     return pictures.seen(studio.clips.file(record), (record.start_s, record.end_s), studio.transform())
 
 
 @router.get("/clips/{clip}/motion")
-def motion(request: Request, clip: Id) -> Motion:
-    studio = studio_of(request)
+def motion(studio: Here, clip: Id) -> Motion:
     rows = studio.looker.rows(studio.clips.get(clip))
     start_s, end_s = span_of_motion(rows)
     most = max(float(rows[:, 2].max()), 1e-9)

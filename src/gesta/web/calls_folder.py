@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from gesta.web.clips import shown
@@ -31,50 +31,53 @@ from gesta.web.studio import Studio
 router = APIRouter()
 
 
-def studio_of(request: Request) -> Studio:
+async def studio_of(request: Request) -> Studio:
     found: Studio = request.app.state.studio
     return found
 
 
+Here = Annotated[Studio, Depends(studio_of)]
+"""The studio of the server that answers."""
+
+
 @router.get("/state")
-def state(request: Request) -> State:
-    return studio_of(request).state()
+def state(studio: Here) -> State:
+    return studio.state()
 
 
 @router.put("/labels/{label_id}")
-def put_label(request: Request, label_id: Id, body: LabelBody) -> Label:
-    return studio_of(request).labels.put(label_id, body.name)
+def put_label(studio: Here, label_id: Id, body: LabelBody) -> Label:
+    return studio.labels.put(label_id, body.name)
 
 
 @router.delete("/labels/{label_id}", status_code=204)
-def delete_label(request: Request, label_id: Id) -> None:
-    studio_of(request).labels.delete(label_id)
+def delete_label(studio: Here, label_id: Id) -> None:
+    studio.labels.delete(label_id)
 
 
 @router.post("/takes", status_code=201)
-def open_take(request: Request, body: TakeBody) -> Take:
-    studio = studio_of(request)
+def open_take(studio: Here, body: TakeBody) -> Take:
     return studio.takes.open(body, studio.labels.known(body.label))
 
 
 @router.get("/takes/{take}")
-def get_take(request: Request, take: Id) -> Take:
-    return studio_of(request).takes.get(take)
+def get_take(studio: Here, take: Id) -> Take:
+    return studio.takes.get(take)
 
 
 @router.delete("/takes/{take}", status_code=204)
-def drop_take(request: Request, take: Id) -> None:
-    studio_of(request).takes.drop(take)
+def drop_take(studio: Here, take: Id) -> None:
+    studio.takes.drop(take)
 
 
 @router.put("/takes/{take}/parts/{n}")
-async def put_part(request: Request, take: Id, n: Annotated[int, Path(ge=0, le=100_000)]) -> Take:
-    return await run_in_threadpool(studio_of(request).takes.put, take, n, await request.body())
+async def put_part(request: Request, studio: Here, take: Id, n: Annotated[int, Path(ge=0, le=100_000)]) -> Take:
+    return await run_in_threadpool(studio.takes.put, take, n, await request.body())
 
 
 @router.post("/takes/{take}/finish")
-def finish_take(request: Request, take: Id, body: FinishBody) -> TakeDone:
-    records = studio_of(request).takes.finish(take, body)
+def finish_take(studio: Here, take: Id, body: FinishBody) -> TakeDone:
+    records = studio.takes.finish(take, body)
     clips = [shown(record) for record in records]
     return TakeDone(clips=clips, seconds=records[0].file_s, frames=records[0].frames)
 
@@ -82,12 +85,12 @@ def finish_take(request: Request, take: Id, body: FinishBody) -> TakeDone:
 @router.post("/imports", status_code=201)
 async def post_import(
     request: Request,
+    studio: Here,
     label: Annotated[Name, Query()],
     name: Annotated[str, Query(min_length=1, max_length=255)],
     subject: Annotated[str, Query(max_length=40, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$")] = "",
 ) -> Imported:
     """Streams the body, which is the file, to disk, so that a large one does not fill the memory."""
-    studio = studio_of(request)
     studio.folder.need_space()
     file = studio.folder.place("imports") / new_id()
     try:
@@ -103,13 +106,13 @@ async def post_import(
 
 
 @router.get("/findings")
-def findings(request: Request) -> Findings:
-    return studio_of(request).findings()
+def findings(studio: Here) -> Findings:
+    return studio.findings()
 
 
 @router.put("/findings/{finding}")
-def keep_finding(request: Request, finding: Id, body: FindingBody) -> Finding:
-    return studio_of(request).keep(finding, body.kept)
+def keep_finding(studio: Here, finding: Id, body: FindingBody) -> Finding:
+    return studio.keep(finding, body.kept)
 
 
 def jpeg_answer(data: bytes) -> Response:

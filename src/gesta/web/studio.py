@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
 
 from gesta.clips.transform import Transform
 from gesta.files import write_json
@@ -82,7 +81,9 @@ class Studio:
             free_bytes=self.folder.free_bytes(),
             takes=self.takes.listed(),
             limits=self.folder.limits,
-            **self._jobs_and_models([record for record in records if record.state == "used"]),
+            jobs=self.jobs.all(),
+            models=self.models.all([record for record in records if record.state == "used"]),
+            abilities=self._abilities(),
         )
 
     def findings(self) -> Findings:
@@ -169,9 +170,6 @@ class Studio:
             raise Refuse(404, "This model has not been measured.", hint="Measure it first.")
         return report_page(self.folder.root.resolve().name, self.models.get(model_id, self.clips.used()), found)
 
-    def _jobs_and_models(self, used: list[Record]) -> dict[str, Any]:
-        return {"jobs": self.jobs.all(), "models": self.models.all(used), "abilities": self._abilities()}
-
     def _abilities(self) -> Abilities:
         def there(*modules: str) -> bool:
             return all(importlib.util.find_spec(module) is not None for module in modules)
@@ -221,16 +219,11 @@ class Studio:
 
     def _look_around(self) -> None:
         while not self._stop.wait(LOOK_AROUND_S):
-            for work in self._behind:
+            for work in (self.takes.close_abandoned, self.jobs.look):
                 try:
                     work()
                 except Exception:  # the next round retries: a full disk, a file being replaced
                     continue
-
-    @property
-    def _behind(self) -> list[Callable[[], object]]:
-        """Background tasks that run every second."""
-        return [self.takes.close_abandoned, self.jobs.look]
 
 
 def _counts(records: list[Record], found: list[Finding]) -> Counts:
