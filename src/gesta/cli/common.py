@@ -106,6 +106,9 @@ BundleArgument = Annotated[
         metavar="BUNDLE", help="Bundle (folder or zip), or demo or everyday, which come with gesta.", show_default=False
     ),
 ]
+WeightsArgument = Annotated[
+    Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -143,6 +146,14 @@ ClusterOption = Annotated[
         help="Run on a Dask cluster: local:N, tcp://HOST:PORT or slurm:N. (default: processes on this computer)",
         rich_help_panel=MACHINE,
     ),
+]
+DevicesOption = Annotated[
+    int, typer.Option("--devices", help="GPUs (processes) per computer.", min=1, rich_help_panel=MACHINE)
+]
+NodesOption = Annotated[int, typer.Option("--nodes", help="Number of computers.", min=1, rich_help_panel=MACHINE)]
+WorkersOption = Annotated[
+    int,
+    typer.Option("--workers", help="Training runs at the same time, one thread each.", min=1, rich_help_panel=MACHINE),
 ]
 BackboneOption = Annotated[
     str | None,

@@ -19,6 +19,7 @@ from gesta.cli.common import (
     ProtocolOption,
     SetOption,
     SplitSeedOption,
+    WeightsArgument,
     emit,
     existing,
     given_options,
@@ -62,9 +63,6 @@ WorkFolder = Annotated[
 ]
 
 
-BundleOption = Annotated[
-    Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
-]
 Distil = Annotated[bool, typer.Option("--distil/--no-distil", help="Fine-tune by distillation from the teacher.")]
 To = Annotated[str, typer.Option("--to", metavar="FORMAT", help="Format of the exported models: openvino or onnx.")]
 Clips = Annotated[int, typer.Option("--clips", help="Compare exports with PyTorch on at most this many clips.", min=1)]
@@ -76,7 +74,7 @@ SecondsOption = Annotated[
 
 def compress(
     context: typer.Context,
-    bundle: BundleOption,
+    bundle: WeightsArgument,
     data: Annotated[Path, typer.Argument(metavar="DATA", help="The recordings it was trained on.", show_default=False)],
     out: WorkFolder,
     target_bytes: TargetBytes = None,

@@ -7,14 +7,12 @@ from typing import Annotated
 
 import typer
 
-from gesta.cli.common import FormatOption, JsonFlag, StepOut, emit, existing, need
+from gesta.cli.common import FormatOption, JsonFlag, StepOut, WeightsArgument, emit, existing, need
 from gesta.words import counted
 
 
 def enroll(
-    bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
-    ],
+    bundle: WeightsArgument,
     data: Annotated[
         Path,
         typer.Argument(metavar="DATA", help="Folder with labeled recordings of the new classes.", show_default=False),

@@ -13,6 +13,7 @@ from gesta.cli.common import (
     FormatOption,
     JsonFlag,
     SplitSeedOption,
+    WeightsArgument,
     console,
     emit,
     existing,
@@ -37,9 +38,6 @@ TrainingProtocol = Annotated[
 ]
 
 
-BundleOption = Annotated[
-    Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
-]
 To = Annotated[
     str,
     typer.Option(
@@ -71,7 +69,7 @@ SecondsOption = Annotated[
 
 def export(
     context: typer.Context,
-    bundle: BundleOption,
+    bundle: WeightsArgument,
     to: To,
     out: Out,
     precision: Annotated[str, typer.Option("--precision", help="fp32, fp16 (half the size) or int8.")] = "fp32",

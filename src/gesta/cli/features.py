@@ -13,8 +13,10 @@ from gesta.cli.common import (
     SHOWN_SKIPPED,
     ClusterOption,
     DeviceOption,
+    DevicesOption,
     FormatOption,
     JsonFlag,
+    NodesOption,
     console,
     emit,
     existing,
@@ -77,9 +79,6 @@ Size = Annotated[
 AtLeast = Annotated[
     int, typer.Option("--at-least", min=1, help="Use only classes with at least N videos.", rich_help_panel=DATA)
 ]
-Devices = Annotated[
-    int, typer.Option("--devices", help="GPUs (processes) per computer.", min=1, rich_help_panel=MACHINE)
-]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, metavar="N", help="Threads per process.", rich_help_panel=MACHINE)
 ]
@@ -104,8 +103,8 @@ def features(
     layout: FormatOption = None,
     engine: FeatureEngine = None,
     device: DeviceOption = "auto",
-    devices: Devices = 1,
-    nodes: Annotated[int, typer.Option("--nodes", help="Number of computers.", min=1, rich_help_panel=MACHINE)] = 1,
+    devices: DevicesOption = 1,
+    nodes: NodesOption = 1,
     threads: ThreadsOption = None,
     batch: Batch = 32,
     renew: RenewOption = False,

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-from gesta.cli.common import DataOption, FormatOption, JsonFlag, ProtocolOption, SplitSeedOption, StepOut, console
+from gesta.cli.common import (
+    DataOption,
+    FormatOption,
+    JsonFlag,
+    ProtocolOption,
+    SplitSeedOption,
+    StepOut,
+    WeightsArgument,
+    console,
+)
 
 
 def halve(
     context: typer.Context,
-    bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
-    ],
+    bundle: WeightsArgument,
     out: StepOut,
     data: DataOption = None,
     layout: FormatOption = None,

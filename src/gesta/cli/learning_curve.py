@@ -15,6 +15,7 @@ from gesta.cli.common import (
     JsonFlag,
     RecipeOption,
     SetOption,
+    WorkersOption,
     console,
     emit,
     existing,
@@ -23,7 +24,6 @@ from gesta.cli.common import (
     progress,
     say_plain,
 )
-from gesta.cli.help import MACHINE
 from gesta.schema import GestaError, usable
 
 Data = Annotated[
@@ -37,10 +37,6 @@ Start = Annotated[
 Freeze = Annotated[str | None, typer.Option("--freeze", metavar="LAYERS", help="With --from, as in gesta train.")]
 Clips = Annotated[str, typer.Option("--clips", metavar="N,N,...", help="Numbers of training clips per class.")]
 Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the table, figure and results.")]
-WorkersOption = Annotated[
-    int,
-    typer.Option("--workers", help="Training runs at the same time, one thread each.", min=1, rich_help_panel=MACHINE),
-]
 
 
 def learning_curve(

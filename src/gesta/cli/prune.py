@@ -18,6 +18,7 @@ from gesta.cli.common import (
     SetOption,
     SplitSeedOption,
     StepOut,
+    WeightsArgument,
     emit,
     existing,
     given_options,
@@ -26,9 +27,6 @@ from gesta.cli.common import (
 )
 from gesta.schema import GestaError
 
-BundleOption = Annotated[
-    Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
-]
 Threshold = Annotated[
     float, typer.Option("--threshold", metavar="X", help="Remove weights smaller than this.", show_default="2^-20")
 ]
@@ -57,7 +55,7 @@ Figure = Annotated[
 
 def prune(
     context: typer.Context,
-    bundle: BundleOption,
+    bundle: WeightsArgument,
     out: StepOut,
     threshold: Threshold = 2.0**-20,
     sparsity: Sparsity = None,

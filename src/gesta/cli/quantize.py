@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +14,7 @@ from gesta.cli.common import (
     ProtocolOption,
     SplitSeedOption,
     StepOut,
+    WeightsArgument,
     emit,
     existing,
     given_options,
@@ -26,9 +26,7 @@ from gesta.words import choose
 
 def quantize(
     context: typer.Context,
-    bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
-    ],
+    bundle: WeightsArgument,
     out: StepOut,
     precision: Annotated[str, typer.Option("--precision", help="fp32, fp16 (half precision) or int8.")] = "fp16",
     data: DataOption = None,

@@ -13,6 +13,7 @@ from gesta.cli.common import (
     FormatOption,
     JsonFlag,
     SetOption,
+    WorkersOption,
     console,
     emit,
     existing,
@@ -20,7 +21,6 @@ from gesta.cli.common import (
     need,
     progress,
 )
-from gesta.cli.help import MACHINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,10 +47,6 @@ Seeds = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for data, results, table and figure.")]
-Workers = Annotated[
-    int,
-    typer.Option("--workers", help="Training runs at the same time, one thread each.", min=1, rich_help_panel=MACHINE),
-]
 
 
 def reproduce(
@@ -60,7 +56,7 @@ def reproduce(
     seeds: Seeds = None,
     out: Out = Path("runs/reproduce"),
     sets: SetOption = None,
-    workers: Workers = 2,
+    workers: WorkersOption = 2,
     cluster: ClusterOption = None,
     layout: FormatOption = None,
     device: DeviceOption = "auto",

@@ -15,15 +15,14 @@ from gesta.cli.common import (
     SetOption,
     SplitSeedOption,
     StepOut,
+    WeightsArgument,
     console,
     need,
 )
 
 
 def slim(
-    bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
-    ],
+    bundle: WeightsArgument,
     data: Annotated[Path, typer.Argument(metavar="DATA", help="The recordings it was trained on.", show_default=False)],
     out: StepOut,
     keep: Annotated[float, typer.Option("--keep", help="Share of the parameters to keep.")] = 0.5,

@@ -10,8 +10,10 @@ import typer
 from gesta.cli.common import (
     BackboneOption,
     DeviceOption,
+    DevicesOption,
     FormatOption,
     JsonFlag,
+    NodesOption,
     ProtocolOption,
     RecipeOption,
     RecordingsArgument,
@@ -23,7 +25,6 @@ from gesta.cli.common import (
     need,
     say_plain,
 )
-from gesta.cli.help import MACHINE
 from gesta.schema import GestaError
 from gesta.words import counted
 
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="FOLDER", help="Folder for the bundle, logs and checkpoints. (default: runs/...)"),
-]
-Devices = Annotated[
-    int, typer.Option("--devices", help="GPUs (processes) per computer.", min=1, rich_help_panel=MACHINE)
 ]
 StartOption = Annotated[
     Path | None,
@@ -70,8 +68,8 @@ def train(
     seed: SeedOption = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the stopped run in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the finished run in --out.")] = False,
-    devices: Devices = 1,
-    nodes: Annotated[int, typer.Option("--nodes", help="Number of computers.", min=1, rich_help_panel=MACHINE)] = 1,
+    devices: DevicesOption = 1,
+    nodes: NodesOption = 1,
     protocol: ProtocolOption = "subject",
     start: StartOption = None,
     freeze: Freeze = None,
