@@ -128,17 +128,9 @@ def compress(
     parts = parts_for(task, source.manifest, folder, layout, protocol, seed)
     run = Run(out, source.manifest.provenance.seed if seed is None else seed, device=device, progress=not json)
     teachers = [str(existing(one, "bundle")) for one in teacher or ()]
+    told: dict[str, Any] = {"teachers": teachers, "command": shlex.join(["gesta", *sys.argv[1:]]), "say": say_step}
     with jobs_in(out, cluster, "compress"):
-        document = run_pipeline(
-            bundle,
-            plan,
-            parts,
-            run,
-            teachers=teachers,
-            command=shlex.join(["gesta", *sys.argv[1:]]),
-            say=say_step,
-            **options,
-        )
+        document = run_pipeline(bundle, plan, parts, run, **told, **options)
     _report(document, out, task.quality, json)
 
 

@@ -92,20 +92,9 @@ def crossval(
         console.print(said, highlight=False)
 
     with jobs_in(out, cluster, "crossval"), progress("Folds") as bar:
-        document = crossval_data(
-            data,
-            recipe,
-            out,
-            by=by,
-            seeds=seeds,
-            sets=sets or (),
-            choose=choose or (),
-            layout=layout,
-            workers=workers,
-            device=device,
-            progress=bar,
-            told=told,
-        )
+        asked = {"by": by, "seeds": seeds, "sets": sets or (), "choose": choose or (), "layout": layout}
+        run = {"workers": workers, "device": device, "progress": bar, "told": told}
+        document = crossval_data(data, recipe, out, **asked, **run)
     emit({"data": str(data), **document}, text(task, document, out), json)
 
 

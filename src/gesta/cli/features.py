@@ -143,16 +143,8 @@ def features(
     recipe = FeatureRecipe(**describe(ready), frames=count, every=every)
     machines = Machines(device, devices, nodes, threads, engine)
     with jobs_in(out, cluster, "features"), progress(f"features of {len(listing.samples)} videos") as tick:
-        summary = run(
-            listing,
-            out,
-            ready,
-            recipe,
-            source=_source(weights),
-            machines=machines,
-            settings=Settings(batch=batch, renew=renew),
-            progress=tick,
-        )
+        how: dict[str, Any] = {"machines": machines, "settings": Settings(batch=batch, renew=renew), "progress": tick}
+        summary = run(listing, out, ready, recipe, source=_source(weights), **how)
     if summary is not None:
         _told(summary.to_json(), data, json, (*listing.problems[:SHOWN_SKIPPED], *summary.notes))
 

@@ -159,17 +159,9 @@ def build(
         return made(name, nn.Module, {"classes": classes}, given, options)
     _known(name, (*MODELS, *VIDEO_MODELS, *LOOKUPS))
     if name in VIDEO_MODELS:
+        own = {"context": context, "kind": kind, "overlap": overlap, "padding": padding}
         tower = partial(
-            VIDEO_MODELS[name],
-            classes=classes,
-            size=size,
-            window=window,
-            width=width,
-            dropout=dropout,
-            context=context,
-            kind=kind,
-            overlap=overlap,
-            padding=padding,
+            VIDEO_MODELS[name], classes=classes, size=size, window=window, width=width, dropout=dropout, **own
         )
         motion = partial(tower, weights=motion_weights or weights)
         return _streams(partial(tower, weights=weights), motion, streams, channels, stack, flow, fusion)
@@ -177,15 +169,8 @@ def build(
     lookup = partial(_nearest, **shape, examples=examples or 1)
     if name in LOOKUPS:
         return lookup()
-    network = MODELS[name](
-        **shape,
-        width=width,
-        layers=BY_WIDTH if layers is None else Layers(**layers),
-        size=size,
-        window=window,
-        dropout=dropout,
-        memory=memory,
-    )
+    widths = {"width": width, "layers": BY_WIDTH if layers is None else Layers(**layers)}
+    network = MODELS[name](**shape, **widths, size=size, window=window, dropout=dropout, memory=memory)
     return voting(network, head, lookup() if examples else None)
 
 

@@ -91,16 +91,8 @@ def fit(task: Any, parts: Parts, recipe: Any, run: Run, *, drawn: bool = True) -
                 skipped=len(broken),
                 seconds=sum(row["seconds"] for row in history),
             )
-            write_bundle(
-                run.out / "bundle",
-                task.manifest,
-                network,
-                recipe,
-                origin,
-                metrics=metrics,
-                labels=tuple(labels),
-                shape=shape,
-            )
+            facts: dict[str, Any] = {"metrics": metrics, "labels": tuple(labels), "shape": shape}
+            write_bundle(run.out / "bundle", task.manifest, network, recipe, origin, **facts)
             if drawn:
                 draw_history(history, run.out / FIGURE, recipe.name)
     seconds = time.perf_counter() - started

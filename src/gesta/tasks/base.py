@@ -40,6 +40,11 @@ def deferred(place: str) -> Any:
     return method
 
 
+def deferred_from(module: str, names: str) -> tuple[Any, ...]:
+    """Returns a `deferred` method for each of these functions of a module; `names`: separated by spaces."""
+    return tuple(deferred(f"{module}:{name}") for name in names.split())
+
+
 @dataclass(frozen=True)
 class Quality:
     """The metric by which models are compared. `trained`: its key in training metrics, e.g. "val_accuracy"; `measured`:

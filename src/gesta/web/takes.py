@@ -165,15 +165,9 @@ class Takes:
         step_s = seconds / (len(frames) - 1) if len(frames) > 1 else 0.0
         file_s = round(seconds + step_s, 3)
         facts = {
+            **take.model_dump(include={"label", "subject", "made", "lost", "closed", "width", "height"}),
             "path": take.home,
-            "label": take.label,
-            "subject": take.subject,
-            "made": take.made,
             "changed": take.made,
-            "lost": take.lost,
-            "closed": take.closed,
-            "width": take.width,
-            "height": take.height,
             "file_s": file_s,
             "frames": len(frames),
             "fps": 1 / step_s if step_s else 0.0,

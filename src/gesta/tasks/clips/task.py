@@ -15,7 +15,7 @@ from gesta.engines.part import Part
 from gesta.schema import GestaError, Listing, Prediction, Problem, Sample
 from gesta.sources.inputs import one_sample, read_as, read_data, split_samples
 from gesta.tasks import classification
-from gesta.tasks.base import Bar, Evaluation, Parts, Said, Wanted, deferred
+from gesta.tasks.base import Bar, Evaluation, Parts, Said, Wanted, deferred, deferred_from
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.recipe import ClipRecipe
 from gesta.training.run import Fitted, Run
@@ -42,11 +42,7 @@ class ClipTask(classification.Classifies):
     }
 
     identities = deferred("gesta.tasks.clips.evaluate:identities")
-    examples = deferred("gesta.tasks.clips.export:examples")
-    feeds = deferred("gesta.tasks.clips.export:feeds")
     predictor = deferred("gesta.tasks.clips.predict:Recognizer")
-    compare = deferred("gesta.tasks.clips.export:compare")
-    timings = deferred("gesta.tasks.clips.export:timings")
     enroll = deferred("gesta.tasks.clips.enroll:enrolled")
     """Appends the samples' classes to the bundle's own without training: (network, manifest, unusable samples)."""
     recipe_from = deferred("gesta.tasks.clips.transfer:recipe_from")
@@ -73,6 +69,7 @@ class ClipTask(classification.Classifies):
     """Returns whether `prune_channels` supports a network of these weights."""
     prune_channels = deferred("gesta.tasks.clips.prune_channels:narrowed")
     """Returns (weights of a narrower network with at most `parameters` parameters, its recipe)."""
+    examples, feeds, compare, timings = deferred_from("gesta.tasks.clips.export", "examples feeds compare timings")
 
     def recognizes(self, data: Path, layout: str | None) -> bool:  # noqa: ARG002
         return True

@@ -54,13 +54,8 @@ def web_model(bundle: Bundle[ClipManifest]) -> WebModel:
 
 
 def _timing(t: Transform) -> dict[str, float]:
-    return {
-        "fps": t.fps,
-        "chunk": t.chunk,
-        "jitter_s": clock.JITTER_S,
-        "step_s": clock.STEP_S,
-        "longest_gap_s": LONGEST_GAP_S,
-    }
+    stamps = {"jitter_s": clock.JITTER_S, "step_s": clock.STEP_S, "longest_gap_s": LONGEST_GAP_S}
+    return {"fps": t.fps, "chunk": t.chunk, **stamps}
 
 
 def _pixels(t: Transform) -> dict[str, Any]:

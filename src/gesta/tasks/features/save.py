@@ -77,15 +77,8 @@ def write_features_bundle(
     train = sorted(f"{s.id} {s.label}" for s in used if s.split == "train")
     labels = tuple(sorted({str(s.label) for s in used if s.split == "train"}))
     data = "\n".join([features.recipe.key, *train]).encode()
-    origin = provenance_of(
-        used,
-        run,
-        layout=features.layout,
-        data=data,
-        identities=identities,
-        skipped=len(features.skipped),
-        seconds=seconds,
-    )
+    known: dict[str, Any] = {"layout": features.layout, "data": data, "identities": identities}
+    origin = provenance_of(used, run, **known, skipped=len(features.skipped), seconds=seconds)
     made = features.recipe
     backbone_use = BackboneUse(
         name=made.backbone,

@@ -15,7 +15,7 @@ from gesta.engines.part import Part
 from gesta.schema import GestaError, Listing, Sample
 from gesta.sources.inputs import read_as, read_data, split_samples
 from gesta.tasks import classification
-from gesta.tasks.base import Evaluation, Examples, Parts, Said, Wanted, deferred
+from gesta.tasks.base import Evaluation, Examples, Parts, Said, Wanted, deferred, deferred_from
 from gesta.tasks.feature_store import RECIPE, FeatureFolder, FeatureRecipe, listing_of
 from gesta.tasks.features.manifest import FeatureManifest
 from gesta.tasks.features.recipe import FeatureClassifierRecipe
@@ -46,11 +46,8 @@ class FeatureTask(classification.Classifies):
 
     identities = deferred("gesta.tasks.feature_store:identities")
     outputs = deferred("gesta.tasks.features.evaluate:outputs")
-    examples = deferred("gesta.tasks.features.export:examples")
-    feeds = deferred("gesta.tasks.features.export:feeds")
+    examples, feeds, compare, timings = deferred_from("gesta.tasks.features.export", "examples feeds compare timings")
     predictor = deferred("gesta.tasks.features.predict:SequenceRecognizer")
-    compare = deferred("gesta.tasks.features.export:compare")
-    timings = deferred("gesta.tasks.features.export:timings")
     convert = deferred("gesta.tasks.features.export:convert")
     """Convert a network that needs special treatment; return None for any other."""
     follow = deferred("gesta.tasks.features.follow:SegmentFollower")

@@ -82,26 +82,10 @@ def fit(
             used = [*sets.train_frames, *sets.val_frames]
             spent = sum(row["seconds"] for row in history)
             data_of = frames_content([f for f in used if f.split == "train"])
-            origin = provenance_of(
-                used,
-                run,
-                layout=listing.layout,
-                data=data_of,
-                identities=identities,
-                skipped=len(skipped),
-                seconds=spent,
-            )
-            write_bundle(
-                run.out / "bundle",
-                HandManifest,
-                network,
-                recipe,
-                origin,
-                notes=warnings,
-                joints=names,
-                transform=transform,
-                metrics=metrics,
-            )
+            known: dict[str, Any] = {"layout": listing.layout, "data": data_of, "identities": identities}
+            origin = provenance_of(used, run, **known, skipped=len(skipped), seconds=spent)
+            fields: dict[str, Any] = {"joints": names, "transform": transform, "metrics": metrics}
+            write_bundle(run.out / "bundle", HandManifest, network, recipe, origin, notes=warnings, **fields)
     facts = {"mean_pose_mm": mean_pose_error(sets.train, sets.val)}
     seconds = time.perf_counter() - started
     told = (*run.notes, *warnings)

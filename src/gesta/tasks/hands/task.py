@@ -20,6 +20,7 @@ from gesta.tasks.base import (
     Quality,
     Tuning,
     deferred,
+    deferred_from,
 )
 from gesta.tasks.hands.manifest import HandManifest
 from gesta.tasks.hands.recipe import HandRecipe
@@ -60,16 +61,11 @@ class HandTask:
         "prune": frozenset(),
     }
 
-    identities = deferred("gesta.tasks.hands.evaluate:identities")
-    labeled = deferred("gesta.tasks.hands.evaluate:labeled")
-    outputs = deferred("gesta.tasks.hands.evaluate:outputs")
+    identities, labeled, outputs = deferred_from("gesta.tasks.hands.evaluate", "identities labeled outputs")
     report = deferred("gesta.tasks.hands.report:write")
-    examples = deferred("gesta.tasks.hands.export:examples")
-    feeds = deferred("gesta.tasks.hands.export:feeds")
+    examples, feeds, compare, timings = deferred_from("gesta.tasks.hands.export", "examples feeds compare timings")
     predictor = deferred("gesta.tasks.hands.predict:PoseRecognizer")
-    compare = deferred("gesta.tasks.hands.export:compare")
     predictions = deferred("gesta.tasks.hands.predictions:predictions")
-    timings = deferred("gesta.tasks.hands.export:timings")
     inspect = deferred("gesta.tasks.hands.audit:inspect_hands")
     """Return the report of `gesta data inspect`."""
     inspect_page = deferred("gesta.tasks.hands.audit:write_hand_page")

@@ -18,7 +18,7 @@ from gesta.sources import recordings
 from gesta.sources.inputs import split_samples
 from gesta.sources.recordings import Recording
 from gesta.sources.split import folds
-from gesta.tasks.base import Evaluation, Parts, Quality, Said, Wanted, deferred
+from gesta.tasks.base import Evaluation, Parts, Quality, Said, Wanted, deferred, deferred_from
 from gesta.tasks.events import KEPT, Seen, measures
 from gesta.tasks.spotting.manifest import SpottingManifest
 from gesta.tasks.spotting.recipe import SpottingRecipe
@@ -50,11 +50,8 @@ class SpottingTask:
     predictor = deferred("gesta.tasks.spotting.predict:Spotter")
     identities = deferred("gesta.tasks.spotting.data:identities")
     outputs = deferred("gesta.tasks.spotting.evaluate:outputs")
-    timings = deferred("gesta.tasks.spotting.export:timings")
+    examples, feeds, compare, timings = deferred_from("gesta.tasks.spotting.export", "examples feeds compare timings")
     report = deferred("gesta.tasks.events_report:report")
-    examples = deferred("gesta.tasks.spotting.export:examples")
-    feeds = deferred("gesta.tasks.spotting.export:feeds")
-    compare = deferred("gesta.tasks.spotting.export:compare")
     web = deferred("gesta.tasks.spotting.web:web_model")
     """An ability: return what a web page needs from a bundle with an ONNX network."""
 

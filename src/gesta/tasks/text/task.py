@@ -13,7 +13,7 @@ from gesta.bundle.io import Bundle
 from gesta.engines.base import Placement
 from gesta.engines.part import Part
 from gesta.schema import GestaError, Listing, Problem
-from gesta.tasks.base import Bar, Evaluation, Examples, Parts, Quality, Said, Wanted, deferred
+from gesta.tasks.base import Bar, Evaluation, Examples, Parts, Quality, Said, Wanted, deferred, deferred_from
 from gesta.tasks.text import corpus, data
 from gesta.tasks.text.corpus import Passage
 from gesta.tasks.text.manifest import LanguageManifest
@@ -41,10 +41,8 @@ class TextTask(TextBase):
     kept = ("loss", "bits", "perplexity")
 
     train = deferred("gesta.tasks.text.fit:fit")
-    examples = deferred("gesta.tasks.text.export:examples")
+    examples, compare, timings = deferred_from("gesta.tasks.text.export", "examples compare timings")
     predictor = deferred("gesta.tasks.text.predict:LanguageModel")
-    compare = deferred("gesta.tasks.text.export:compare")
-    timings = deferred("gesta.tasks.text.export:timings")
 
     def recognizes(self, data_path: Path, layout: str | None) -> bool:
         return (layout or data.recognized(data_path)) in LAYOUTS

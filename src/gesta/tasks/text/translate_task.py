@@ -14,7 +14,7 @@ from gesta.engines.base import Placement
 from gesta.engines.part import Part
 from gesta.schema import GestaError, Listing, Problem
 from gesta.tasks import lines as shared
-from gesta.tasks.base import Bar, Evaluation, Examples, Parts, Quality, Said, Wanted, deferred
+from gesta.tasks.base import Bar, Evaluation, Examples, Parts, Quality, Said, Wanted, deferred, deferred_from
 from gesta.tasks.text import data, pairs
 from gesta.tasks.text.manifest import TranslationManifest
 from gesta.tasks.text.pairs import SentencePair
@@ -38,10 +38,8 @@ class TranslationTask(TextBase):
 
     stages = STAGES
     train = deferred("gesta.tasks.text.translate_fit:fit")
-    examples = deferred("gesta.tasks.text.translate_export:examples")
+    examples, compare, timings = deferred_from("gesta.tasks.text.translate_export", "examples compare timings")
     predictor = deferred("gesta.tasks.text.translate_predict:Translator")
-    compare = deferred("gesta.tasks.text.translate_export:compare")
-    timings = deferred("gesta.tasks.text.translate_export:timings")
 
     def recognizes(self, data_path: Path, layout: str | None) -> bool:
         return (layout or data.recognized(data_path)) == "pairs"
