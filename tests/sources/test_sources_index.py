@@ -152,6 +152,11 @@ def test_broken_camera_is_named(tmp_path, text):
         ("a.mp4,wave,,soon,1", "bad-number", "start_s is 'soon', expected a number"),
         ("a.mp4,wave,,nan,1", "bad-number", "start_s is 'nan'"),
         ("index.csv,wave,,,", "no-video", "index.csv is not a video"),
+        (
+            "a.mp4,hello, world,,1,2",
+            "bad-row",
+            "it has 6 cells, the first line 5; put texts with commas in quotation marks",
+        ),
     ],
 )
 def test_rows_that_cannot_be_used_are_listed(tmp_path, row, kind, words):
@@ -163,6 +168,8 @@ def test_rows_that_cannot_be_used_are_listed(tmp_path, row, kind, words):
 
 def test_same_row_twice_missing_modality_and_missing_label(tmp_path):
     assert "already exists with label wave" in one_problem(tmp_path, "path,label", "a.mp4,wave", "a.mp4,clap").reason
+    rows = "path,label,start_s,end_s", "a.mp4,wave,0,1", "a.mp4,clap,0.0,1.00"
+    assert "a.mp4@0.0-1.00 already exists with label wave" in one_problem(tmp_path, *rows).reason
     problem = one_problem(tmp_path, "path,label,mask", "a.mp4,wave,m.mp4")
     assert (problem.kind, "is used without mask" in problem.hint) == ("missing-modality", True)
     assert "no column label" in one_problem(tmp_path, "path", "a.mp4").reason

@@ -67,7 +67,10 @@ def test_scores() -> None:
         ("path,caption\nother.mp4,a person waves\n", "describes none of the .* first of its paths is 'other.mp4'"),
         ("", "has the columns none"),
         ("path,caption\nx.mp4,\0\n", "line 2 has no caption"),
-        ("path,caption\nx.mp4,a person waves, then claps\n", "line 2 has 3 cells, the first line 2"),
+        (
+            "path,caption\nx.mp4,a person waves, then claps\n",
+            "line 2: it has 3 cells, the first line 2; put texts with commas in quotation marks",
+        ),
         ('path,caption\nx.mp4,"a person\ny.mp4,waves\n', "line 2: a quotation mark is opened but not closed"),
     ],
 )

@@ -25,7 +25,7 @@ from gesta.sources.files import read_text, read_yaml, split_name
 from gesta.sources.headers import holds_depth, joint_count, tracks_of
 from gesta.sources.index_paths import Finder as Paths
 from gesta.sources.skeletons import SUFFIXES, Finder, joints_in
-from gesta.sources.tables import table
+from gesta.sources.tables import surplus, table
 
 LAYOUT = "index_csv"
 INDEX_FILE = "index.csv"
@@ -99,14 +99,17 @@ def read(root: Path) -> Listing:
     folder.skeletons = Finder(folder.joints or ())
     if "label" not in columns:
         folder.report(1, "no-labels", "there is no column label.", "Add one to train or evaluate on these videos.")
-    samples: dict[str, Sample] = {}
+    samples: dict[tuple[Any, ...], Sample] = {}
     for line, cells in rows[1:]:
         row = {name: cell for name, cell in zip(columns, cells, strict=False) if name}
         try:
+            if reason := surplus(columns, cells):
+                raise RowError("bad-row", f"{reason}.")
             sample = _sample(folder, line, row)
-            if sample.id in samples:
-                raise RowError("row-twice", f"{sample.id} already exists with label {samples[sample.id].label}.")
-            samples[sample.id] = sample
+            span = sample.recording, sample.start_s, sample.end_s
+            if span in samples:
+                raise RowError("row-twice", f"{sample.id} already exists with label {samples[span].label}.")
+            samples[span] = sample
         except RowError as error:
             folder.report(line, error.kind, str(error), _MEND)
     return Listing(root, LAYOUT, tuple(samples.values()), tuple(folder.problems))

@@ -25,7 +25,7 @@ from gesta.metrics_events import runs
 from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split, grouped
 from gesta.sources import catalog
 from gesta.sources.files import inside, is_there, read_text, split_name
-from gesta.sources.tables import read_table, table
+from gesta.sources.tables import read_table, surplus, table
 
 NONE = ("none", "standby", "nothing", "no_gesture", "rest", "idle", "background")
 FPS = 30.0
@@ -232,6 +232,9 @@ def _rows(path: Path, columns: Sequence[str]) -> tuple[list[tuple[int, dict[str,
     found = []
     for line, cells in rows[1:]:
         row = dict(zip(header, cells, strict=False))
+        if reason := surplus(header, cells):
+            problems.append(_bad(path, line, reason))
+            continue
         if not all(row.get(name) for name in columns):
             problems.append(_bad(path, line, f"expected {','.join(columns)}, found {','.join(cells)[:200]}"))
             continue

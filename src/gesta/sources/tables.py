@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gesta.schema import GestaError
@@ -49,6 +49,13 @@ def read_table(path: Path) -> list[Row]:
         return table(text)
     except GestaError as error:
         raise GestaError(f"{path}: {error}. Correct the table.") from error
+
+
+def surplus(header: Sequence[str], cells: Sequence[str]) -> str:
+    """Returns why a row does not fit its header: it has more cells, as from a comma in a text; empty if it fits."""
+    if not any(cells[len(header) :]):
+        return ""
+    return f"it has {len(cells)} cells, the first line {len(header)}; put texts with commas in quotation marks"
 
 
 def _opening(lines: list[str]) -> tuple[int, str]:

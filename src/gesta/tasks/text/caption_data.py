@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gesta.grammar import words_of
 from gesta.schema import GestaError, Listing, Problem, Resource, Sample
 from gesta.sources.inputs import read_data
-from gesta.sources.tables import read_table
+from gesta.sources.tables import read_table, surplus
 from gesta.tasks.encoders import Encode
 from gesta.tasks.feature_store import RECIPE, FeatureFolder, identities, listing_of
 from gesta.untrusted import same_text
@@ -107,11 +107,8 @@ def read_captions(path: Path) -> Sentences:
     captions: dict[str, list[str]] = defaultdict(list)
     groups: dict[str, str] = {}
     for number, cells in rows[1:]:
-        if any(cells[len(columns) :]):
-            raise GestaError(
-                f"{path}: line {number} has {len(cells)} cells, the first line {len(columns)}. Put captions with "
-                'commas in quotation marks: "a person waves, then claps".'
-            )
+        if reason := surplus(columns, cells):
+            raise GestaError(f"{path}: line {number}: {reason}.")
         row = dict(zip(columns, cells, strict=False))
         words, name = words_of(row.get("caption", "")), row.get(column, "")
         if not words or not name:

@@ -16,6 +16,7 @@ from gesta.tasks.text import data
 from gesta.tasks.text.ngram import KneserNey
 from gesta.tasks.text.recipe import TextInputSettings
 from gesta.tasks.text.vocabulary import Vocabulary, characters, words
+from gesta.words import counted
 
 Text = NDArray[np.int64]
 Whole = TypeVar("Whole", str, list[str])
@@ -104,8 +105,11 @@ def by_position(whole: Whole, validation: float, test: float = TEST_SHARE) -> di
     later = round(learned * validation)
     train, val, scored = whole[: learned - later], whole[learned - later : learned], whole[learned:]
     if not train or not scored or (validation and not val):
-        kind = "characters" if isinstance(whole, str) else "lines"
-        raise GestaError(f"The text has {len(whole)} {kind}: too few to split into training, validation and test.")
+        size = counted(len(whole), "character" if isinstance(whole, str) else "line")
+        raise GestaError(
+            f"The text has {size}: too few to split into training, validation and test. Give a longer text; for words, "
+            "with a sentence on each line."
+        )
     return {"train": train, "val": val, "test": scored}
 
 
