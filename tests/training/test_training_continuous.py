@@ -185,6 +185,12 @@ def test_a_training_leaves_a_bundle_that_spots(gesta, data, tmp_path):
     again = gesta("train", data, "--from", bundle, "--set", "training.epochs=1", "--out", tmp_path / "on", "--json")
     assert again.exit_code == 0, again.stderr
     assert json.loads((tmp_path / "on" / "bundle" / "manifest.json").read_text())["labels"] == manifest["labels"]
+    final = gesta("train", data, "--recipe", "live", "--final", "--out", tmp_path / "final", "--json", *options)
+    assert final.exit_code == 0, final.stderr
+    last = json.loads((tmp_path / "final" / "bundle" / "manifest.json").read_text())
+    assert last["decoder"] == manifest["decoder"]
+    assert last["provenance"]["clips"] == {"train": 24}
+    assert "gestures of held-out recordings" in last["metrics"]["final"]
     video = next((data / "right").glob("*.avi"))
     said = gesta("predict", bundle, video, "--json")
     assert said.exit_code == 0, said.stderr

@@ -1,7 +1,12 @@
-"""Prefetching iterator: items are produced in a separate thread, so decoding continues while crops are computed."""
+"""Prefetching iterator: items are produced in a separate thread, so decoding continues while crops are computed.
+
+In a process limited to one thread (`jobs.perform.one_thread`) nothing is prefetched: N workers fill N cores, and a
+second thread in each would only take time from the others.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Generator, Iterator
 from queue import Full, Queue
@@ -9,6 +14,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+THREADS = "DECODER_THREADS"
+"""Environment variable for the number of decoding threads per file; default: one per core."""
 DEPTH = 16
 _PATIENCE_S = 0.1
 _FAREWELL_S = 1.0  # longest wait for an item that is being produced
@@ -19,6 +26,9 @@ def ahead(items: Generator[T, None, None], depth: int = DEPTH) -> Iterator[T]:
 
     The thread ends with the last item, or soon after the consumer stops.
     """
+    if os.environ.get(THREADS) == "1":
+        yield from items
+        return
     waiting: Queue[tuple[T] | BaseException | None] = Queue(depth)
     left = threading.Event()
 

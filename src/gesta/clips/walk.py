@@ -19,6 +19,7 @@ from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
+from gesta.clips.ahead import THREADS
 from gesta.clips.clock import JITTER_S, Clock
 from gesta.clips.geometry import pixel_ratio, square_size
 from gesta.clips.stated import ASSUMED_FPS, first_key, is_key, nominal_rate, stated_end_s, whole_riff
@@ -26,8 +27,6 @@ from gesta.clips.tracks import Role, choose_track, open_container
 from gesta.schema import Resource
 from gesta.untrusted import MAX_PIXELS
 
-THREADS = "DECODER_THREADS"
-"""Environment variable for the number of decoding threads per file; default: one per core."""
 _LOST_END_FRAMES = 2.5
 _LOST_END_SHARE = 0.01
 """A file is cut short if its last packet ends more than this many frames, and more than this fraction, before the end

@@ -29,7 +29,7 @@ THREAD_VARIABLES = (
     "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "OPENCV_FOR_THREADS_NUM",
-    "DECODER_THREADS",  # gesta.clips.walk
+    "DECODER_THREADS",  # gesta.clips.ahead
 )
 SHARE_WAIT_S = 65.0
 """Maximum delay until a shared folder shows a new file of another computer."""
@@ -158,7 +158,7 @@ def _not_shared(folder: Path) -> str:
 
 
 def one_thread() -> None:
-    """Limits this process to one thread for computation and one for decoding."""
+    """Limits this process to one thread, which decodes and computes."""
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read by the libraries when they are imported
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)

@@ -95,8 +95,6 @@ class ClipTask(classification.Classifies):
             fitted = fit(samples, recipe, noted, layout=layout, warm=warm, teachers=teachers)
             return replace(fitted, notes=(*fitted.notes, *told))
 
-        if final:
-            last.check(recipe)
         samples = parts.listing.samples
         fitted = once(samples, recipe, run)
         return last.refitted(fitted, samples, recipe, run, once) if final else fitted
