@@ -41,6 +41,7 @@ HANDS: Phrases = {
     "both": ("with both hands", "using both hands"),
 }
 COUNTS: Phrases = {"1": ("", "once"), "2": ("twice", "two times"), "3": ("three times", "thrice")}
+TIMES = {1: "once", 2: "twice", 3: "thrice"}
 SPEEDS: Phrases = {"": ("",), "slow": ("slowly", "at a slow pace"), "fast": ("quickly", "at a fast pace")}
 WHO: Phrases = {
     "tall": ("a tall person", "somebody tall"),
@@ -85,6 +86,12 @@ def say(meaning: Meaning, rng: np.random.Generator) -> str:
     joins = [_one(THEN[:3], rng) for _ in clauses[2:]] + [_one(THEN[:3] if len(clauses) == 2 else THEN[:5], rng)]
     rest = " ".join(f"{join} {clause}" for join, clause in zip(joins, clauses[1:], strict=True))
     return f"{who} {first}{clauses[0]} {rest}"
+
+
+def glosses(meaning: Meaning) -> str:
+    """A meaning's glosses: gesture, hand, count and speed of each act, in the order in which they happen."""
+    words = [(act.gesture, str(act.hand), TIMES[act.count], act.speed or "even") for act in meaning.acts]
+    return " ".join(chain.from_iterable(words)).upper()
 
 
 def _clause(act: Act, rng: np.random.Generator) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gesta.grammar import Meaning, parse
+from gesta.grammar import Meaning, glosses, parse
 from gesta.schema import GestaError
 from gesta.sources.catalog import read
 from gesta.synthetic import described
@@ -20,6 +20,8 @@ def captions(folder: Path) -> dict[str, tuple[set[Meaning | None], str]]:
     found: dict[str, tuple[set[Meaning | None], str]] = defaultdict(lambda: (set(), ""))
     with (folder / "captions.csv").open(encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
+            meaning = parse(row["caption"])
+            assert meaning is not None and row["glosses"] == glosses(meaning)
             found[row["path"]] = (found[row["path"]][0] | {parse(row["caption"])}, row["group"])
     return found
 

@@ -15,6 +15,7 @@ SAID = {
     "down": ("a person knocks", "somebody knocks once"),
     "up twice": ("a person waves twice", "somebody waves two times"),
 }
+GLOSSES = {"up": "WAVE", "down": "KNOCK", "up twice": "WAVE WAVE"}
 PEOPLE = {"train": 4, "val": 1, "test": 1}
 
 
@@ -40,6 +41,6 @@ def write(folder: Path, takes: int = 4) -> Path:
     claim(folder, RECIPE, "index_csv")
     write_shard(folder, "0000", found, RECIPE)
     write_index(folder, samples, RECIPE, [])
-    rows = [f"{s.id},{caption}" for s in samples for caption in SAID[str(s.label)]]
-    (folder / "captions.csv").write_text("path,caption\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    rows = [f"{s.id},{caption},{GLOSSES[str(s.label)]}" for s in samples for caption in SAID[str(s.label)]]
+    (folder / "captions.csv").write_text("path,caption,glosses\n" + "\n".join(rows) + "\n", encoding="utf-8")
     return folder

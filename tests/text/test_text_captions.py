@@ -19,6 +19,7 @@ from gesta.tasks.catalog import load_recipe, of_data
 from gesta.tasks.text.caption_data import read, read_captions
 from gesta.tasks.text.caption_metrics import cider, rouge_l, scores
 from gesta.tasks.text.caption_task import TASK
+from gesta.tasks.text.glosses import gloss_batch, gloss_loss
 from gesta.training.run import Run
 
 pytestmark = pytest.mark.integration
@@ -111,6 +112,23 @@ def test_groups(tmp_path: Path) -> None:
     assert found.captions == {"a.mp4": ("x", "y")} and found.groups == {"a.mp4": "seen"}
 
 
+def test_glosses(tmp_path: Path) -> None:
+    path = tmp_path / "captions.csv"
+    path.write_text("path,caption,glosses\na.mp4,x,WAVE LEFT\na.mp4,y,\nb.mp4,z,\n", encoding="utf-8")
+    assert read_captions(path).glosses == {"a.mp4": ("WAVE", "LEFT")}
+    path.write_text("path,caption,glosses\na.mp4,x,WAVE\na.mp4,y,CLAP\n", encoding="utf-8")
+    with pytest.raises(GestaError, match=r"line 3 has other glosses for a.mp4 than an earlier line"):
+        read_captions(path)
+
+
+def test_the_loss_of_glosses_is_that_of_the_videos_that_have_some() -> None:
+    batch = {k: torch.from_numpy(v) for k, v in gloss_batch([[1, 2], []]).items()}
+    assert batch["glosses"].tolist() == [[1, 2], [0, 0]] and batch["gloss_lengths"].tolist() == [2, 0]
+    batch["lengths"] = torch.tensor([2, 2])
+    logits = torch.zeros(2, 2, 3)  # steps videos symbols: two steps for two glosses leave one path, of (1/3)^2
+    assert float(gloss_loss(logits, batch)) == pytest.approx(math.log(3))
+
+
 def test_features_of_both_tasks_are_found(tmp_path: Path) -> None:
     folder = write(tmp_path, takes=1)
     assert TASK.recognizes(folder, None) and of_data(folder).name == "features"
@@ -132,7 +150,7 @@ SMALL = {
     "model.embedding": 16,
     "model.hidden": 24,
     "model.dropout": 0,
-    "training.epochs": 50,
+    "training.epochs": 90,
     "training.batch": 8,
     "training.averaging": 0,
     "training.learning_rate": 0.01,

@@ -14,9 +14,10 @@ EVERY = 4
 """Default number of frames per vector."""
 
 
-def skeleton_features(sample: Sample, every: int = EVERY) -> NDArray[np.float32]:
+def skeleton_features(sample: Sample, every: int = EVERY, movement: bool = True) -> NDArray[np.float32]:
     """[n, every * J * D]: each vector concatenates the joints of `every` frames; the last frame is repeated as padding.
 
+    With `movement` [n, 2 * every * J * D]: every joint is followed by its movement since the frame before.
     Positions are relative to the middle of the first frame with a person, rotated so that its shoulders lie along x,
     and keep their unit; a missing joint keeps its last position. Raises GestaError if there is no skeleton or it cannot
     be read.
@@ -35,5 +36,7 @@ def skeleton_features(sample: Sample, every: int = EVERY) -> NDArray[np.float32]
     joints, _ = fill(Normalizer(space)(values, None))  # T J D
     if not len(joints):
         raise GestaError(f"{sample.skeleton}: contains no frames of the span.")
+    if movement:
+        joints = np.concatenate([joints, np.diff(joints, axis=0, prepend=joints[:1])], 2)
     padded = np.concatenate([joints, np.repeat(joints[-1:], -len(joints) % every, axis=0)])
     return padded.reshape(len(padded) // every, -1)

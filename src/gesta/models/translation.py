@@ -67,6 +67,7 @@ class Encoder(nn.Module):
     def __init__(self, embedding: nn.Module, width: int, hidden: int, layers: int, dropout: Dropout) -> None:
         super().__init__()
         self.embedding = embedding
+        self.width = 2 * hidden
         widths = [width] + [2 * hidden] * (layers - 1)
         self.onward = nn.ModuleList(nn.LSTM(width, hidden) for width in widths)
         self.back = nn.ModuleList(nn.LSTM(width, hidden) for width in widths)

@@ -1,8 +1,8 @@
 """Described recordings: people performing one to three gestures, and captions of them in several wordings.
 
-A folder of videos with skeletons (`index.csv`) and `captions.csv` (path, caption, group). People in the test part
-perform what the others do (group "seen"), and combinations that nobody else does ("held-out"): a gesture with its hand,
-count and speed, or two gestures in a row. Body height is visible only in the skeleton's meters: in the image, all
+A folder of videos with skeletons (`index.csv`) and `captions.csv` (path, caption, group, glosses). People in the test
+part perform what the others do (group "seen"), and combinations that nobody else does ("held-out"): a gesture with its
+hand, count and speed, or two gestures in a row. Body height is visible only in the skeleton's meters: in the image, all
 people are about the same size.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.files import csv_text, write_whole
-from gesta.grammar import GESTURES, SPEEDS, TWO_HANDED, Act, Meaning, say
+from gesta.grammar import GESTURES, SPEEDS, TWO_HANDED, Act, Meaning, glosses, say
 from gesta.schema import KINECT_JOINTS, GestaError
 from gesta.synthetic.chalearn2014 import split_people
 from gesta.synthetic.described_programs import PROGRAMS
@@ -31,7 +31,7 @@ from gesta.synthetic.recording import FOCAL, FPS, Plan, prepare
 from gesta.synthetic.stamp import claim
 from gesta.synthetic.video import VideoWriter
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Incremented when the drawing, movements or captions change. Results of different versions are not comparable."""
 PRESET = "standard"
 SLOWNESS = {"slow": 1.7, "": 1.0, "fast": 0.55}
@@ -107,9 +107,10 @@ def make(
             rows.append((path, label, f"person{person + 1:03d}", split, skeleton if videos else ""))
             rng = np.random.default_rng([seed, 709, person, take])
             said = dict.fromkeys(say(meaning, rng) for _ in range(WORDINGS))
-            captions += [(path, caption, "held-out" if held else "seen") for caption in said]
+            group, signs = "held-out" if held else "seen", glosses(meaning)
+            captions += [(path, caption, group, signs) for caption in said]
     _write_rows(out / "index.csv", [("path", "label", "subject", "split", "skeleton"), *rows])
-    _write_rows(out / "captions.csv", [("path", "caption", "group"), *captions])
+    _write_rows(out / "captions.csv", [("path", "caption", "group", "glosses"), *captions])
     write_whole(out / "joints.txt", "".join(f"{joint}\n" for joint in KINECT_JOINTS))
     width, height = size
     focal = FOCAL * width

@@ -25,11 +25,15 @@ Encode = Callable[[Sample], NDArray[np.float32]]
 """Recording -> vectors [T, D]. Raises GestaError if it cannot be read."""
 
 
-def skeleton_encoder(every: int | None = None) -> tuple[FeatureRecipe, Encode]:
+JOINTS, MOVING_JOINTS = "joints", "joints and movement"
+"""Stages of the skeleton encoder; features of the first are those of earlier versions."""
+
+
+def skeleton_encoder(every: int | None = None, stage: str = MOVING_JOINTS) -> tuple[FeatureRecipe, Encode]:
     """Uses the joints themselves, `every` frames per vector."""
     count = every or EVERY
-    recipe = FeatureRecipe(NAME, "", "joints", True, 1, None, count, count)
-    return recipe, lambda sample: skeleton_features(sample, count)
+    recipe = FeatureRecipe(NAME, "", stage, True, 1, None, count, count)
+    return recipe, lambda sample: skeleton_features(sample, count, stage == MOVING_JOINTS)
 
 
 def model_encoder(path: Path | str, at: Placement = Placement()) -> tuple[FeatureRecipe, Encode]:
@@ -46,7 +50,7 @@ def encoder_of(recipe: FeatureRecipe, model: Path | str | None, at: Placement = 
     Raises GestaError (usage) if a bundle is needed and none is given, and GestaError if it computes other features.
     """
     if recipe.backbone == NAME:
-        return skeleton_encoder(recipe.every)[1]
+        return skeleton_encoder(recipe.every, recipe.stage)[1]
     if model is None:
         raise GestaError(
             f"The model takes features of {recipe.backbone} ({recipe.stage}). Give a folder of them (gesta features), "

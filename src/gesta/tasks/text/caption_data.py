@@ -1,7 +1,8 @@
 """Captioned recordings: features made by `gesta features` (or the recordings themselves) with a captions.csv.
 
 captions.csv has the columns `path,caption`, with one or more rows per recording, or `label,caption`, with captions for
-every recording with that label. An optional column `group` divides the results of an evaluation.
+every recording with that label. An optional column `group` divides the results of an evaluation; an optional column
+`glosses` says what happens in the recording, in order, one word each, for training.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Described:
     sample: Sample
     captions: tuple[str, ...]
     group: str | None = None
+    glosses: tuple[str, ...] = ()
     folder: FeatureFolder | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -76,11 +78,12 @@ class Described:
 
 @dataclass(frozen=True)
 class Sentences:
-    """The contents of captions.csv: captions and groups by `column` (path or label)."""
+    """The contents of captions.csv: captions, groups and glosses by `column` (path or label)."""
 
     column: str
     captions: Mapping[str, tuple[str, ...]]
-    groups: Mapping[str, str]
+    groups: Mapping[str, str] = field(default_factory=dict)
+    glosses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def has_captions(data: Path) -> bool:
@@ -95,7 +98,8 @@ def stored(data: Path) -> FeatureFolder | None:
 def read_captions(path: Path) -> Sentences:
     """Read captions.csv, as spreadsheets write it (gesta.sources.tables).
 
-    Raises GestaError for missing columns and, with its line number, for a row without a caption or with too many cells.
+    Raises GestaError for missing columns and, with its line number, for a row without a caption, with too many cells, or
+    with glosses that differ from earlier ones of the same recording.
     """
     rows = read_table(path)
     columns = [cell.lower() for cell in rows[0][1]] if rows else []
@@ -106,6 +110,7 @@ def read_captions(path: Path) -> Sentences:
         )
     captions: dict[str, list[str]] = defaultdict(list)
     groups: dict[str, str] = {}
+    glosses: dict[str, tuple[str, ...]] = {}
     for number, cells in rows[1:]:
         if reason := surplus(columns, cells):
             raise GestaError(f"{path}: line {number}: {reason}.")
@@ -118,7 +123,10 @@ def read_captions(path: Path) -> Sentences:
         name = _plain(name) if column == "path" else same_text(name)
         captions[name].append(" ".join(words))
         groups |= {name: row["group"]} if row.get("group") else {}
-    return Sentences(column, {name: tuple(dict.fromkeys(found)) for name, found in captions.items()}, groups)
+        signs = tuple(row.get("glosses", "").split())
+        if signs and glosses.setdefault(name, signs) != signs:
+            raise GestaError(f"{path}: line {number} has other glosses for {name} than an earlier line. Correct one.")
+    return Sentences(column, {name: tuple(dict.fromkeys(found)) for name, found in captions.items()}, groups, glosses)
 
 
 def _plain(path: str) -> str:
@@ -136,7 +144,7 @@ def read(data: Path, layout: str | None = None, like: str | None = None, describ
     listing = read_data(data, layout, like) if folder is None else listing_of(folder)
     if described and not has_captions(data):
         raise GestaError(f"{data}: has no {CAPTIONS}. Write one next to the data, with the columns path,caption.")
-    said = read_captions(data / CAPTIONS) if has_captions(data) else Sentences("path", {}, {})
+    said = read_captions(data / CAPTIONS) if has_captions(data) else Sentences("path", {})
     held = None if folder is None else {entry.id for entry in folder.entries}
     samples, used = [], set()
     for sample in listing.samples:
@@ -145,7 +153,8 @@ def read(data: Path, layout: str | None = None, like: str | None = None, describ
         captions = said.captions.get(key, ())
         if (captions or not described) and (held is None or sample.id in held):
             known = replace(sample, label=sample.label or UNLABELED)  # unlabeled recordings would get no part
-            samples.append(Described(known, captions, said.groups.get(key), folder))
+            group, glosses = said.groups.get(key), said.glosses.get(key, ())
+            samples.append(Described(known, captions, group, glosses, folder))
     lost = [name for name in said.captions if name not in used]
     problems = [Problem(str(data / CAPTIONS), "no-recording", f"{name} is not among the recordings.") for name in lost]
     if not samples:

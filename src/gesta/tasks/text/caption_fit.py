@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from gesta.tasks.base import Parts
 from gesta.tasks.text.batches import Arranged, Batch, following
 from gesta.tasks.text.caption_data import Described, Features, sources
 from gesta.tasks.text.fit import TextData, bundled
+from gesta.tasks.text.glosses import GlossLearner, gloss_batch, known_glosses
 from gesta.tasks.text.manifest import CaptionManifest, FeatureUse, KnownTokens
 from gesta.tasks.text.recipe import CaptionRecipe
 from gesta.tasks.text.translate_fit import TranslationLearner, learned
@@ -28,12 +29,18 @@ from gesta.training.run import Fitted, Run, clear
 Text = NDArray[np.int64]
 
 
+class CaptionLearner(GlossLearner, TranslationLearner):
+    """Predicts the next word, and the glosses."""
+
+
 class CaptionSet(Arranged):
-    """Batches of videos of similar length, each with one of its captions.
+    """Batches of videos of similar length, each with one of its captions and with its glosses.
 
     The caption is drawn by (seed, epoch); without a seed it is the first one. source float32 [S, B, D], lengths [B],
-    inputs, targets and mask [T, B].
+    inputs, targets and mask [T, B], glosses [B, G] and gloss_lengths [B].
     """
+
+    glosses: Sequence[Sequence[int]]
 
     def __init__(
         self, videos: Sequence[Features], captions: Sequence[Sequence[Text]], batch: int, end: int, seed: int | None
@@ -56,6 +63,7 @@ class CaptionSet(Arranged):
         return {
             **sources([self.videos[row] for row in rows]),
             **following([self.drawn(row) for row in rows], self.end),
+            **gloss_batch([self.glosses[row] for row in rows]),
         }
 
 
@@ -100,12 +108,13 @@ def fit(parts: Parts, recipe: CaptionRecipe, run: Run) -> Fitted:
     vocabulary = known_words(train, recipe.input.minimum_count)
     network = CaptionNet(features=use.width, target_tokens=len(vocabulary), **recipe.model.model_dump())
     network.fit_statistics(torch.from_numpy(np.concatenate(videos)))
+    glosses = known_glosses(train)
     data = TextData(
-        captioned(train, videos, vocabulary, recipe.training.batch, run.seed),
-        captioned(val, features_of(val)[0] if val else [], vocabulary, recipe.training.batch, None),
+        captioned(train, videos, vocabulary, glosses, recipe.training.batch, run.seed),
+        captioned(val, features_of(val)[0] if val else [], vocabulary, glosses, recipe.training.batch, None),
         run.seed,
     )
-    learner = partial(TranslationLearner, network, recipe.training)
+    learner = partial(CaptionLearner, network, recipe.training, glosses=len(glosses))
     best, history = learned(network, recipe, run, data, learner, videos=[s.identity for s in train])
     draw_history(history, run.out / FIGURE, recipe.title, ("loss", "perplexity"))
     fields: dict[str, Any] = {"features": use, "target": KnownTokens.of(vocabulary), "frequent": most_frequent(train)}
@@ -119,11 +128,14 @@ def captioned(
     samples: Sequence[Described],
     videos: Sequence[Features],
     vocabulary: Vocabulary,
+    glosses: Mapping[str, int],
     batch: int,
     seed: int | None,
     kind: type[S] = CaptionSet,  # type: ignore[assignment]
 ) -> S:
-    """Return videos with their captions as numbers."""
+    """Return videos with their captions and glosses as numbers; unknown glosses are left out."""
     assert vocabulary.end is not None
     texts = [[vocabulary.sentence(caption.split()) for caption in sample.captions] for sample in samples]
-    return kind(videos, texts, batch, vocabulary.end, seed)
+    made = kind(videos, texts, batch, vocabulary.end, seed)
+    made.glosses = [[glosses[gloss] for gloss in sample.glosses if gloss in glosses] for sample in samples]
+    return made

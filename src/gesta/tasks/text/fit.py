@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -97,8 +97,12 @@ class TokenLearner(Learner):
         told = f"train {row['train_loss']:.4f} nats"
         return f"{told}  val {row['val_loss']:.4f}" if "val_loss" in row else told
 
+    def learned(self) -> Iterable[nn.Parameter]:
+        """Return the parameters that are trained."""
+        return self.trained.parameters()
+
     def configure_optimizers(self) -> Any:
-        optimizer = optimizer_for(self.trained.parameters(), self.settings)
+        optimizer = optimizer_for(self.learned(), self.settings)
         if self.settings.schedule == "constant":
             return optimizer
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(cosine, steps=self.steps))

@@ -141,6 +141,12 @@ class CaptionInputSettings(Strict):
     minimum_count: int = Field(2, ge=1, description="rarer words of the captions become <unk>, which is never written")
 
 
+class DescribedTrainingSettings(TextTrainingSettings):
+    glosses: float = Field(
+        0.5, ge=0, description="weight of the loss by which the encoder learns the glosses in captions.csv, if any"
+    )
+
+
 class CaptionRecipe(Recipe):
     """A complete recipe for captioning videos from their features."""
 
@@ -150,7 +156,7 @@ class CaptionRecipe(Recipe):
     input: CaptionInputSettings = CaptionInputSettings()
     search: BeamSettings = BeamSettings()
     model: TranslationModelSettings = TranslationModelSettings()
-    training: TextTrainingSettings = TextTrainingSettings()
+    training: DescribedTrainingSettings = DescribedTrainingSettings()
 
 
 class VectorModelSettings(Strict):
@@ -174,4 +180,4 @@ class VectorRecipe(Recipe):
     )
     input: CaptionInputSettings = CaptionInputSettings()
     model: VectorModelSettings = VectorModelSettings()
-    training: TextTrainingSettings = TextTrainingSettings()
+    training: DescribedTrainingSettings = DescribedTrainingSettings()

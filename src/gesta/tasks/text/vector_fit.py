@@ -16,7 +16,8 @@ from gesta.tasks.base import Parts
 from gesta.tasks.text.batches import Batch, padded
 from gesta.tasks.text.caption_data import sources
 from gesta.tasks.text.caption_fit import CaptionSet, captioned, features_of, known_words
-from gesta.tasks.text.fit import TextData, TokenLearner, bundled, learned
+from gesta.tasks.text.fit import TextData, bundled, learned
+from gesta.tasks.text.glosses import GlossLearner, gloss_batch, known_glosses
 from gesta.tasks.text.manifest import KnownTokens, VectorManifest
 from gesta.tasks.text.recipe import VectorRecipe
 from gesta.training.checkpoints import seed_everything
@@ -26,7 +27,8 @@ from gesta.words import counted
 
 
 class VectorSet(CaptionSet):
-    """Videos, each with a caption and its class: source, lengths, text, text_lengths, same [B, B], class [B]."""
+    """Videos, each with a caption and its class: source, lengths, text, text_lengths, same [B, B], class [B], and the
+    glosses of CaptionSet."""
 
     classes: Sequence[int]
 
@@ -46,11 +48,14 @@ class VectorSet(CaptionSet):
             "text_lengths": np.array([len(text) for text in texts], np.int64),
             "same": np.array(same),
             "class": np.array([self.classes[row] for row in rows], np.int64),
+            **gloss_batch([self.glosses[row] for row in rows]),
         }
 
 
-class VectorLearner(TokenLearner):
+class VectorLearner(GlossLearner):
     """A loss per video."""
+
+    encoder = "video.encoder"
 
     def nats(self, network: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         assert isinstance(network, VideoVectors)
@@ -82,13 +87,13 @@ def fit(parts: Parts, recipe: VectorRecipe, run: Run) -> Fitted:
         **recipe.model.model_dump(),
     )
     network.fit_statistics(torch.from_numpy(np.concatenate(videos)))
-    sets = []
+    glosses, sets = known_glosses(train), []
     for samples, seed in ((train, run.seed), (val, None)):
         features = videos if samples is train else features_of(samples)[0] if samples else []
-        made = captioned(samples, features, vocabulary, recipe.training.batch, seed, VectorSet)
+        made = captioned(samples, features, vocabulary, glosses, recipe.training.batch, seed, VectorSet)
         made.classes = [labels.index(s.label) if s.label in labels else 0 for s in samples]
         sets.append(made)
-    learner = partial(VectorLearner, network, recipe.training)
+    learner = partial(VectorLearner, network, recipe.training, glosses=len(glosses))
     data = TextData(sets[0], sets[1], run.seed)
     best, history = learned(network, recipe, run, data, learner, videos=[s.identity for s in train])
     draw_history(history, run.out / FIGURE, recipe.title, ("loss",))
