@@ -13,8 +13,10 @@ import torch
 from text.described_features import SAID, write
 
 from gesta import api
+from gesta.experiments.train import task_of
 from gesta.models.captions import CaptionNet
 from gesta.schema import GestaError
+from gesta.synthetic import described
 from gesta.tasks.catalog import load_recipe, of_data
 from gesta.tasks.text.caption_data import read, read_captions
 from gesta.tasks.text.caption_metrics import cider, rouge_l, scores
@@ -132,6 +134,14 @@ def test_the_loss_of_glosses_is_that_of_the_videos_that_have_some() -> None:
 def test_features_of_both_tasks_are_found(tmp_path: Path) -> None:
     folder = write(tmp_path, takes=1)
     assert TASK.recognizes(folder, None) and of_data(folder).name == "features"
+
+
+def test_described_recordings_train_recognizers_too(tmp_path: Path) -> None:
+    described.make(tmp_path, people=3, recordings=1, videos=False, workers=1)
+    assert of_data(tmp_path).name == "captions"
+    assert task_of(tmp_path, "dd-net", None).name == "clips"
+    with pytest.raises(GestaError, match="contains data for captions"):
+        task_of(tmp_path, "kazakos/net1", None)
 
 
 def test_padding_changes_nothing() -> None:

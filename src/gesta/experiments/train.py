@@ -147,6 +147,7 @@ def task_of(data: Path, recipe: str | None, layout: str | None, start: Path | No
     if not wanted.recognizes(data, layout) and wanted.name == found.name:
         raise GestaError(f"{data}: contains no data for {wanted.title}.", usage=True)
     shared = wanted.name != catalog.DEFAULT and wanted.recognizes(data, layout)
+    shared |= wanted.name in getattr(found, "also_trains", ())
     if found.name not in (wanted.name, catalog.DEFAULT) and not shared:
         raise GestaError(
             f"{data}: contains data for {found.title}, but {recipe or start} is for {wanted.title}. "

@@ -37,6 +37,8 @@ class FeatureBase(TextBase):
 
     unit = "videos"
     of_people = True
+    also_trains = frozenset({"clips"})
+    """Other tasks that learn from the same recordings if their recipe is given."""
     options: Mapping[str, frozenset[str]] = {
         "train": frozenset(),
         "evaluate": WITH_MODEL | {"protocol"},
