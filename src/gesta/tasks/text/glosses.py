@@ -18,6 +18,7 @@ from gesta.models.translation import Encoder, Memory
 from gesta.tasks.text.batches import Batch, padded
 from gesta.tasks.text.caption_data import Described
 from gesta.tasks.text.fit import TokenLearner
+from gesta.tasks.text.recipe import DescribedTrainingSettings
 
 BLANK = 0
 
@@ -42,8 +43,8 @@ class GlossLearner(TokenLearner):
 
     encoder = "encoder"
 
-    def __init__(self, network: nn.Module, settings: object, steps: int, glosses: int) -> None:
-        super().__init__(network, settings, steps)  # type: ignore[arg-type]
+    def __init__(self, network: nn.Module, settings: DescribedTrainingSettings, steps: int, glosses: int) -> None:
+        super().__init__(network, settings, steps)
         self.head: nn.Linear | None = None
         self._memory: Memory | None = None
         if glosses and self.settings.glosses:
