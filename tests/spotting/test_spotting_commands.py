@@ -44,6 +44,16 @@ def test_training_keeps_the_decoder_and_where_it_comes_from(trained):
 
 
 @pytest.mark.integration
+def test_a_refit_keeps_the_decoder_and_the_metrics(trained, tmp_path):
+    data, bundle = trained
+    first = catalog.read_bundle(bundle)
+    again = catalog.read_bundle(package.train(data, out=tmp_path / "run", **QUICK, **{"training.refit": True}).bundle)
+    assert again.manifest.decoder == first.manifest.decoder
+    assert again.manifest.metrics == first.manifest.metrics
+    assert again.manifest.artifacts[0].sha256 != first.manifest.artifacts[0].sha256
+
+
+@pytest.mark.integration
 def test_evaluate(gesta, trained, tmp_path):
     data, bundle = trained
     called = gesta("evaluate", bundle, data, "--out", tmp_path / "report", "--json")

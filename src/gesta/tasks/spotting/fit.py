@@ -33,6 +33,7 @@ from gesta.tasks.spotting.recipe import SpottingInputSettings, SpottingRecipe, S
 from gesta.training.checkpoints import full_disk_explained, seed_everything
 from gesta.training.data import TrainingData
 from gesta.training.figure import FIGURE, draw_history
+from gesta.training.learner import Row
 from gesta.training.run import Fitted, Run, clear
 from gesta.training.save import provenance_of, write_bundle
 from gesta.training.stage import Stage, run_stage
@@ -112,43 +113,27 @@ class Read:
 def fit(parts: Parts, recipe: SpottingRecipe, run: Run, *, drawn: bool = True) -> Fitted:
     """Train on "train" and select epoch and decoder on "val" (without it: the last epoch, the default decoder).
 
+    With `training.refit`, a second training on both parts follows; the decoder and the metrics stay those of the first.
     Raises GestaError for unusable data, a checkpoint of another run, a non-finite loss, or a full disk.
     """
-    started, settings = time.perf_counter(), recipe.training
-    read = read_parts(parts, recipe.input)
-    delay = round(recipe.input.delay_s * read.fps)
-    made = pieces(read.train)
-    windows = Windows(
-        made, joint_set(read.space.joints), recipe.augmentation, _frames(settings, read.fps), settings.composed
-    )
-    content = b"".join(t.skeleton.tobytes() + t.target.tobytes() for t in (*read.train, *read.val))
-    identity = {"recipe": recipe.model_dump(mode="json"), "seed": run.seed, "data": hashlib.sha256(content).hexdigest()}
+    started, read = time.perf_counter(), read_parts(parts, recipe.input)
     clear(run)
-    seed_everything(run.seed)
-    network = build(recipe.model, len(read.classes), len(read.space.joints), read.space.dimensions)
-    stage = Stage("training", 1, recipe.name, settings.epochs, settings, run, identity, BEST_BY)
     with full_disk_explained(run.out):
         run.out.mkdir(parents=True, exist_ok=True)
-        sets = (
-            Drawn(windows, settings.windows, run.seed, delay),
-            Whole([(t.skeleton, t.target) for t in read.val], delay),
-        )
-        batches: TrainingData[Any] = TrainingData(*sets, settings.batch, run.seed)
-
-        def learner(steps: int) -> FrameLearner:
-            return FrameLearner(network, settings, steps=steps, smoothness=settings.smoothness)
-
-        history, best, rank = run_stage(stage, network, batches, learner)
-        metrics = _metrics(best, len(history), read, made)
+        network, history, metrics, rank = _trained(read, recipe, run)
+        facts = Facts(read.space, read.fps, read.classes, _delay(recipe, read))
         if rank == 0:
-            facts, more = decoded(network, Facts(read.space, read.fps, read.classes, delay), read.val)
+            facts, more = decoded(network, facts, read.val)
             metrics |= more
-            samples = [t.recording for t in (*read.train, *read.val)]
+        if recipe.training.refit and read.val:
+            whole = replace(read, train=[*read.train, *read.val], val=[])
+            network, *_, rank = _trained(whole, recipe, run, "refit")
+        if rank == 0:
             origin = provenance_of(
-                samples,
+                [t.recording for t in (*read.train, *read.val)],
                 run,
                 layout=parts.listing.layout,
-                data=content,
+                data=_content(read),
                 identities=data.identities,
                 skipped=sum(problem.kind == data.UNREADABLE for problem in read.problems),
                 seconds=sum(row["seconds"] for row in history),
@@ -158,6 +143,37 @@ def fit(parts: Parts, recipe: SpottingRecipe, run: Run, *, drawn: bool = True) -
                 draw_history(history, run.out / FIGURE, recipe.name)
     seconds = time.perf_counter() - started
     return Fitted(run.out / "bundle", metrics, history, seconds, recipe, read.problems, rank=rank, network=network)
+
+
+def _trained(
+    read: Read, recipe: SpottingRecipe, run: Run, name: str = "training"
+) -> tuple[CausalNet, list[Row], dict[str, Any], int]:
+    """Run one training; return the network, the history, the metrics and the rank of this process."""
+    settings, delay, made = recipe.training, _delay(recipe, read), pieces(read.train)
+    windows = Windows(
+        made, joint_set(read.space.joints), recipe.augmentation, _frames(settings, read.fps), settings.composed
+    )
+    digest = hashlib.sha256(_content(read)).hexdigest()
+    identity = {"recipe": recipe.model_dump(mode="json"), "seed": run.seed, "data": digest}
+    seed_everything(run.seed)
+    network = build(recipe.model, len(read.classes), len(read.space.joints), read.space.dimensions)
+    stage = Stage(name, 1, recipe.name, settings.epochs, settings, run, identity, BEST_BY)
+    sets = Drawn(windows, settings.windows, run.seed, delay), Whole([(t.skeleton, t.target) for t in read.val], delay)
+    batches: TrainingData[Any] = TrainingData(*sets, settings.batch, run.seed)
+
+    def learner(steps: int) -> FrameLearner:
+        return FrameLearner(network, settings, steps=steps, smoothness=settings.smoothness)
+
+    history, best, rank = run_stage(stage, network, batches, learner)
+    return network, history, _metrics(best, len(history), read, made), rank
+
+
+def _delay(recipe: SpottingRecipe, read: Read) -> int:
+    return round(recipe.input.delay_s * read.fps)
+
+
+def _content(read: Read) -> bytes:
+    return b"".join(t.skeleton.tobytes() + t.target.tobytes() for t in (*read.train, *read.val))
 
 
 def _frames(settings: SpottingTrainingSettings, fps: float) -> int:

@@ -58,6 +58,9 @@ class SpottingTrainingSettings(Strict):
         None, ge=1, description="stop after this many epochs without a better validation result"
     )
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] | Auto = "32-true"
+    refit: bool = Field(
+        False, description="once epoch and decoder are chosen, train again with the validation recordings included"
+    )
 
 
 class SpottingRecipe(Recipe):
