@@ -98,8 +98,8 @@ def stored(data: Path) -> FeatureFolder | None:
 def read_captions(path: Path) -> Sentences:
     """Read captions.csv, as spreadsheets write it (gesta.sources.tables).
 
-    Raises GestaError for missing columns and, with its line number, for a row without a caption, with too many cells, or
-    with glosses that differ from earlier ones of the same recording.
+    Raises GestaError for missing columns and, with its line number, for a row without a caption, with too many cells,
+    or with glosses that differ from earlier ones of the same recording.
     """
     rows = read_table(path)
     columns = [cell.lower() for cell in rows[0][1]] if rows else []
