@@ -115,8 +115,14 @@ def _exported(manifest: Manifest) -> str:
     measured = [(artifact, artifact.measured) for artifact in manifest.artifacts if artifact.measured]
     if not measured:
         return ""
-    lines = ["", "", "Exported networks, with the values of the PyTorch network in brackets, on one core:", ""]
-    lines += ["| role | clips | accuracy | bytes | p50 ms | p95 ms |", "|---|---|---|---|---|---|"]
+    lines = [
+        "",
+        "",
+        "Exported networks, with the values of the PyTorch network in brackets, on one core:",
+        "",
+        "| role | clips | accuracy | bytes | p50 ms | p95 ms |",
+        "|---|---|---|---|---|---|",
+    ]
     for artifact, found in measured:
         count = artifact.parity.clips if artifact.parity else 0
         accuracy = "-" if found.accuracy is None else f"{found.accuracy:.4g} ({found.accuracy_torch:.4g})"

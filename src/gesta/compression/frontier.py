@@ -123,8 +123,7 @@ def table(document: Mapping[str, Any], quality: Quality) -> list[list[str]]:
         line = [str(number + 1), row["step"], row["precision"], f"{row['parameters']:,}", f"{row['nonzero']:,}"]
         for form in FORMS:
             one, star = row[form], "*" if document["chosen"].get(form) == number else ""
-            line += [f"{one['bytes']:,}{star}" if "bytes" in one else "-"]
-            line += [text(one) for text in columns.values()]
+            line += [f"{one['bytes']:,}{star}" if "bytes" in one else "-", *(text(one) for text in columns.values())]
         latency = row["runnable"].get("latency_ms")
         lines.append([*line, f"{latency[0]:.2f} / {latency[1]:.2f}" if latency else "-"])
     return lines
@@ -133,10 +132,19 @@ def table(document: Mapping[str, Any], quality: Quality) -> list[list[str]]:
 def markdown(document: Mapping[str, Any], quality: Quality) -> str:
     """Returns the report in Markdown: the command, the table, notes for reading it, and the figure."""
     head, *body = table(document, quality)
-    lines = ["# Compression, step by step", "", f"    {document['command']}", ""]
-    lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(line) + " |" for line in body]
-    lines += ["", *(f"- {note}" for note in document["notes"]), f"- Machine: {document['machine']}", ""]
+    lines = [
+        "# Compression, step by step",
+        "",
+        f"    {document['command']}",
+        "",
+        "| " + " | ".join(head) + " |",
+        "|" + "---|" * len(head),
+        *("| " + " | ".join(line) + " |" for line in body),
+        "",
+        *(f"- {note}" for note in document["notes"]),
+        f"- Machine: {document['machine']}",
+        "",
+    ]
     return "\n".join(lines) + "\n![frontier](frontier.png)\n"
 
 

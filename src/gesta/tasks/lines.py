@@ -16,12 +16,14 @@ def trained(document: Mapping[str, Any], measured: Iterable[str]) -> list[str]:
     """Summarizes a training; `measured`: the metrics, and how the exported network compares."""
     metrics = document["metrics"]
     best = f", best epoch {metrics['best_epoch']}" if metrics["best_epoch"] else ""
-    lines = [f"trained   {metrics['epochs']} epochs in {document['seconds']:.0f} s{best}"]
-    lines += [*measured, *skipped(document["skipped"])]
     options = ["--protocol", "document"] if document.get("protocol") == "document" else []
-    lines.append(f"bundle    {document['bundle']}")
-    lines.append(f"next      {command('gesta', 'evaluate', document['bundle'], document['data'], *options)}")
-    return lines
+    return [
+        f"trained   {metrics['epochs']} epochs in {document['seconds']:.0f} s{best}",
+        *measured,
+        *skipped(document["skipped"]),
+        f"bundle    {document['bundle']}",
+        f"next      {command('gesta', 'evaluate', document['bundle'], document['data'], *options)}",
+    ]
 
 
 def skipped(problems: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -77,9 +77,11 @@ def facts_of(samples: Sequence[Sample], splits: Sequence[str] = ("train",), trac
     used = [s for s in labeled if s.split in splits] or labeled
     if not used:
         raise GestaError("No recording has a label, so there is nothing to learn. See docs/data_conventions.md.")
-    share = {m: sum(m in s.modalities for s in used) / len(used) for m in ("color", "depth", "mask")}
-    share |= {"skeleton": sum(map(serves_crops, used)) / len(used)}
-    share |= {"joints": sum(s.skeleton is not None for s in used) / len(used)}
+    share = {
+        **{m: sum(m in s.modalities for s in used) / len(used) for m in ("color", "depth", "mask")},
+        "skeleton": sum(map(serves_crops, used)) / len(used),
+        "joints": sum(s.skeleton is not None for s in used) / len(used),
+    }
     if tracker is not None:
         share |= {"joints": share["color"], "skeleton": share["color"] * SOUGHT[tracker].body}
     return Facts(len(used), tuple(sorted({str(s.label) for s in used})), median_fps(used), share)

@@ -203,12 +203,15 @@ class ClipRecipe(Recipe):
     @model_validator(mode="after")
     def _continuous_goes_with(self) -> ClipRecipe:
         if self.continuous is not None:
-            strange = [n for n in ("baselines", "distillation") if getattr(self, n)]
-            strange += ["training.pretrain_epochs"] if self.training.pretrain_epochs else []
-            strange += ["input.sampling=central"] if self.input.sampling == "central" else []
-            strange += ["model.memory"] if self.model.memory else []
-            strange += ["input.streams of pixels and skeletons"] if self.input.fused else []
-            if strange:
+            others = {
+                "baselines": self.baselines,
+                "distillation": self.distillation,
+                "training.pretrain_epochs": self.training.pretrain_epochs,
+                "input.sampling=central": self.input.sampling == "central",
+                "model.memory": self.model.memory,
+                "input.streams of pixels and skeletons": self.input.fused,
+            }
+            if strange := [name for name, used in others.items() if used]:
                 raise ValueError(
                     f"continuous does not work with {', '.join(strange)}: its "
                     "network predicts every chunk of a stream separately; remove them, or use --recipe live"
