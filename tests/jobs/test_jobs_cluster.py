@@ -39,7 +39,12 @@ def done(folder: Path) -> Counter[str]:
     return Counter(line.split()[1] for line in lines if line.startswith("done"))
 
 
-@pytest.mark.parametrize("name", ["local", "local:0", "local:x", "tcp://host", "http://host:80", "slurm:none", ""])
+NAMES = ["local", "local:0", "local:x", "local:100000", "tcp://host", "tcp://host:99999", "tcp://:8786", "tcp://a b:1"]
+
+
+@pytest.mark.parametrize(
+    "name", [*NAMES, "local", "local:0", "local:x", "tcp://host", "http://host:80", "slurm:none", ""]
+)
 def test_names_that_are_no_cluster(name: str) -> None:
     with pytest.raises(GestaError, match=r"--cluster is '.*'; expected local:N .*tcp://HOST:PORT .*slurm") as caught:
         Cluster(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -76,6 +77,36 @@ def test_states_of_jobs_that_no_process_has_ended(tmp_path: Path) -> None:
     assert found == {"job 1": "done", "job 2": "running", "job 3": "stopped", "job 4": "waiting"}
     (tmp_path / "4.json").write_text(json.dumps({"key": key_of(4)}))
     assert ledger.overview(tmp_path).counts["done"] == 2, "the result is the truth"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"jobs": None},
+        {"jobs": "all"},
+        {"jobs": ["one"]},
+        {"jobs": [{"title": "without a key"}]},
+        {"jobs": [{"key": "../up", "result": 3}]},
+        {"name": "a\0b"},
+    ],
+)
+def test_damaged_plans_count_as_missing(tmp_path: Path, damage: dict[str, Any]) -> None:
+    with pool.working(tmp_path):
+        list(pool.outcomes(jobs(tmp_path, 1), 1, inline=True))
+    folder = tmp_path / ledger.FOLDER
+    (plan,) = folder.glob("plan-*.json")
+    whole = plan.read_text()
+    plan.write_text(json.dumps(json.loads(whole) | damage))
+    assert ledger.overview(tmp_path).jobs == ()
+    plan.write_text(whole)
+    for record in ({"state": "failed", "why": 3}, {"state": "done", "seconds": math.nan}, {"state": "odd"}, []):
+        (folder / f"{key_of(1)}.json").write_text(json.dumps(record))
+        (tmp_path / "1.json").unlink(missing_ok=True)
+        assert ledger.overview(tmp_path).jobs[0].state == "waiting"
+    for name in ("a/b", "", "a\0b"):
+        claim = folder / f"{key_of(1)}.running"
+        claim.write_text(json.dumps({"name": name}))
+        assert ledger.overview(tmp_path).jobs[0].state == "running"
 
 
 def test_a_job_that_another_process_has_is_waited_for_and_not_done_twice(tmp_path: Path) -> None:

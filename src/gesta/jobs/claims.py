@@ -51,11 +51,18 @@ def is_given_up(path: Path) -> bool:
     """Whether the holder seems to have died, from a single look: a process of this computer that has ended, or no
     recent touch by this computer's clock."""
     found = holder(path)
-    if found is not None and is_left_behind(path.with_name(str(found.get("name")))):
+    if _died(path, found):
         return True
     with contextlib.suppress(OSError):
         return time.time() - path.stat().st_mtime > PATIENCE_S
     return True
+
+
+def _died(path: Path, found: dict[str, Any] | None) -> bool:
+    """Whether the holder was a process of this computer that has ended; damaged claims do not say."""
+    with contextlib.suppress(ValueError):
+        return found is not None and is_left_behind(path.with_name(str(found.get("name"))))
+    return False
 
 
 def _take(path: Path) -> None:
@@ -75,8 +82,7 @@ def _take(path: Path) -> None:
             touched = path.stat().st_mtime_ns
         if touched != before:
             since = time.monotonic()
-        died = found is not None and is_left_behind(path.with_name(str(found.get("name"))))
-        if died or time.monotonic() - since > PATIENCE_S:
+        if _died(path, found) or time.monotonic() - since > PATIENCE_S:
             _remove(path, found)
         else:
             time.sleep(LOOK_S)

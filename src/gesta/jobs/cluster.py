@@ -11,6 +11,7 @@ import logging
 import math
 import pickle
 import queue
+import re
 import time
 import warnings
 from collections import deque
@@ -33,6 +34,8 @@ FETCH_S = 20.0
 MOST_WAITING = 64
 """Maximum number of jobs queued at the scheduler; the others wait here, so that their arguments use no memory."""
 SLURM_JOBS = 4
+MOST_WORKERS = 10_000
+_ADDRESS = re.compile(r"//(\[[^\]\s]+\]|[^\s:/\[\]]+):(?P<port>[0-9]{1,5})")
 KILLED = "KilledWorker"
 FORMS = "local:N (N workers on this computer), tcp://HOST:PORT or tls://HOST:PORT (a scheduler), slurm or slurm:N"
 
@@ -167,7 +170,7 @@ class Cluster:
         target = self.name if self._own is None else self._own
         try:
             self._client = Client(target, timeout=timeout_s, set_as_default=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:  # TypeError: no certificates for tls
             self._client = None
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise GestaError(
@@ -207,11 +210,11 @@ class _Lost(Exception):
 def _parsed(name: str) -> tuple[str, int]:
     """(kind, number) from a name. Raises GestaError (usage)."""
     kind, _, rest = name.partition(":")
-    if kind in ("tcp", "tls") and rest.startswith("//") and rest[2:].rpartition(":")[2].isdecimal():
+    if kind in ("tcp", "tls") and (found := _ADDRESS.fullmatch(rest)) is not None and int(found["port"]) < 65536:
         return kind, 0
-    if kind == "local" and rest.isdecimal() and int(rest) > 0:
+    if kind == "local" and rest.isdecimal() and 0 < int(rest) <= MOST_WORKERS:
         return kind, int(rest)
-    if kind == "slurm" and (name == "slurm" or (rest.isdecimal() and int(rest) > 0)):
+    if kind == "slurm" and (name == "slurm" or (rest.isdecimal() and 0 < int(rest) <= MOST_WORKERS)):
         return kind, int(rest or SLURM_JOBS)
     raise GestaError(f"--cluster is {name!r}; expected {FORMS}.", usage=True)
 

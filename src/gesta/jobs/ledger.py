@@ -12,13 +12,14 @@ These records do not determine what is done; finished results do.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, Field
 
 from gesta.events import now
 from gesta.files import write_json
@@ -29,6 +30,10 @@ from gesta.leftovers import is_left_behind, temporary
 FOLDER = ".jobs"
 State = Literal["running", "failed", "stopped", "waiting", "done"]
 STATES: tuple[State, ...] = ("running", "failed", "stopped", "waiting", "done")
+
+
+_Name = Annotated[str, Field(max_length=200, pattern=r"^[^\x00/\\]+$")]
+_Path = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]+$")]
 
 
 @dataclass(frozen=True)
@@ -83,48 +88,78 @@ def end(folder: Path, job: Job, state: State, seconds: float, why: str = "") -> 
     write_json(place(folder, job.key, "json"), ended, durable=False)  # the result itself says what is done
 
 
+class Listed(BaseModel):
+    """One job of a plan. `result`: path of its result, relative to the ledger."""
+
+    key: _Name
+    title: str = ""
+    result: _Path | None = None
+
+
+class Plan(BaseModel):
+    """The jobs of a command, and the process that started them (`name`: of a temporary file of this process)."""
+
+    started: str = ""
+    host: str = ""
+    name: _Name = "-"
+    where: str = ""
+    dashboard: str | None = None
+    jobs: tuple[Listed, ...] = ()
+
+
+class Ended(BaseModel):
+    """How a job ended."""
+
+    state: Literal["done", "failed"]
+    why: str = ""
+    worker: str = ""
+    seconds: Annotated[float, Field(allow_inf_nan=False)] | None = None
+
+
 def overview(out: Path) -> Overview:
-    """The jobs of a folder, read from its files; empty if there is no ledger."""
+    """The jobs of a folder, read from its files; damaged records count as missing. Empty if there is no ledger."""
     folder = out / FOLDER
-    plans = [document for path in folder.glob("plan-*.json") if (document := _read(path)) is not None]
-    plans.sort(key=lambda document: str(document.get("started")))
-    listed = {str(one["key"]): one for document in plans for one in document.get("jobs", ())}
+    plans = [plan for path in folder.glob("plan-*.json") if (plan := _read(path, Plan)) is not None]
+    plans.sort(key=lambda plan: plan.started)
+    listed = {one.key: one for plan in plans for one in plan.jobs}
     jobs = tuple(_status(folder, one) for one in listed.values())
     counts: dict[str, int] = {state: sum(job.state == state for job in jobs) for state in STATES}
     if not plans:
         return Overview(jobs, counts=counts)
     last = plans[-1]
-    return Overview(jobs, str(last.get("where", "")), last.get("dashboard"), _at_work(folder, last), counts)
+    return Overview(jobs, last.where, last.dashboard, _at_work(folder, last), counts)
 
 
-def _at_work(folder: Path, document: dict[str, Any]) -> bool | None:
-    if document.get("host") != socket.gethostname():
-        return None
-    return not is_left_behind(folder / str(document.get("name")))
+def _at_work(folder: Path, plan: Plan) -> bool | None:
+    return None if plan.host != socket.gethostname() else not is_left_behind(folder / plan.name)
 
 
-def _status(folder: Path, listed: dict[str, Any]) -> Status:
-    key, title = str(listed["key"]), str(listed.get("title", ""))
+def _status(folder: Path, listed: Listed) -> Status:
+    key, title = listed.key, listed.title
     log = place(folder, key, "log")
     shown = str(log) if log.exists() else None
     claim = place(folder, key, "running")
-    ended = _read(place(folder, key, "json")) or {}
-    result = listed.get("result")
-    if ended.get("state") == "done" or (result and result_of(folder / result, key) is not None):
-        return Status(key, title, "done", "", ended.get("worker", ""), "", ended.get("seconds"), shown)
-    if ended.get("state") == "failed":
-        return Status(key, title, "failed", ended["why"], ended["worker"], "", ended["seconds"], shown)
+    ended = _read(place(folder, key, "json"), Ended)
+    done = ended is not None and ended.state == "done"
+    if done or (listed.result and result_of(folder / listed.result, key) is not None):
+        worker, seconds = ("", None) if ended is None else (ended.worker, ended.seconds)
+        return Status(key, title, "done", "", worker, "", seconds, shown)
+    if ended is not None:
+        return Status(key, title, "failed", ended.why, ended.worker, "", ended.seconds, shown)
     if claim.exists():
         by = holder(claim) or {}
         gone = is_given_up(claim)
         why = "its process has ended; start the command again" if gone else ""
         worker = f"{by.get('host', '')} {by.get('pid', '')}".strip()
-        return Status(key, title, "stopped" if gone else "running", why, worker, by.get("started", ""), None, shown)
+        started = str(by.get("started", ""))
+        return Status(key, title, "stopped" if gone else "running", why, worker, started, None, shown)
     return Status(key, title, "waiting")
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+R = TypeVar("R", bound=BaseModel)
+
+
+def _read(path: Path, kind: type[R]) -> R | None:
     with contextlib.suppress(OSError, ValueError):
-        document = json.loads(path.read_text(encoding="utf-8"))
-        return document if isinstance(document, dict) else None
+        return kind.model_validate_json(path.read_bytes(), strict=True)
     return None
