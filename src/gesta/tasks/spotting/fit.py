@@ -40,6 +40,10 @@ from gesta.training.stage import Stage, run_stage
 from gesta.training.steps import StepLearner
 
 BEST_BY = ("-val_accuracy", "val_loss")
+REFITTED = (
+    "trained once more with the validation recordings, after the decoder was chosen on them; the validation results "
+    "are from before"
+)
 
 
 @dataclass
@@ -125,7 +129,8 @@ def fit(parts: Parts, recipe: SpottingRecipe, run: Run, *, drawn: bool = True) -
         if rank == 0:
             facts, more = decoded(network, facts, read.val)
             metrics |= more
-        if recipe.training.refit and read.val:
+        refit = recipe.training.refit and bool(read.val)
+        if refit:
             whole = replace(read, train=[*read.train, *read.val], val=[])
             network, *_, rank = _trained(whole, recipe, run, "refit")
         if rank == 0:
@@ -138,7 +143,8 @@ def fit(parts: Parts, recipe: SpottingRecipe, run: Run, *, drawn: bool = True) -
                 skipped=sum(problem.kind == data.UNREADABLE for problem in read.problems),
                 seconds=sum(row["seconds"] for row in history),
             )
-            write_bundle(run.out / "bundle", SpottingManifest, network, recipe, origin, metrics=metrics, **vars(facts))
+            found = {"metrics": metrics, "notes": (REFITTED,) if refit else (), **vars(facts)}
+            write_bundle(run.out / "bundle", SpottingManifest, network, recipe, origin, **found)
             if drawn:
                 draw_history(history, run.out / FIGURE, recipe.name)
     seconds = time.perf_counter() - started
