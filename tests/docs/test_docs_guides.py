@@ -97,7 +97,7 @@ GUIDES = {
     "text.md": World(
         worlds.tutorial_texts,
         train=worlds.TEXT,
-        by_recipe={"iqbal/gru-znorm": worlds.GRU},
+        by_recipe={"dd-net": worlds.SKELETONS},
         more={
             "gesta data make captions": ("--people", "6", "--recordings", "6"),
             "gesta embed train": ("--epochs", "1"),
