@@ -1,5 +1,6 @@
 """The pages link to what is there, and say nothing twice."""
 
+import importlib
 import re
 from collections import Counter
 from pathlib import Path
@@ -35,3 +36,18 @@ def test_links_lead_somewhere(page):
         if not other.exists() or (part and other.suffix == ".md" and part not in map(anchor, headings(other))):
             dead.append(target)
     assert dead == []
+
+
+NAME = r"(?<![\w./`-])gesta(?:\.[A-Za-z_]\w*)+|(?<=`)gesta(?:\.[A-Za-z_]\w*)+"
+ENTRY_POINTS = {"gesta.models", "gesta.readers", "gesta.tasks"}
+NAMES = {name for page in PAGES for name in re.findall(NAME, page.read_text())} - ENTRY_POINTS
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_names_of_code_exist(name):
+    parts, found = name.split(".")[1:], importlib.import_module("gesta")
+    for place, part in enumerate(parts, 1):
+        if not hasattr(found, part):
+            importlib.import_module(".".join(["gesta", *parts[:place]]))
+        found = getattr(found, part)
