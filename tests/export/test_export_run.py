@@ -225,7 +225,7 @@ def test_command_without_data(trained, tmp_path, monkeypatch, capsys):
     assert not ended.value.code
     document = json.loads(capsys.readouterr().out)
     assert document["agrees"] and [a["role"] for a in document["artifacts"]] == ["whole", "step"]
-    monkeypatch.setattr(sys, "argv", [*arguments, "--precision", "int8"])
+    monkeypatch.setattr(sys, "argv", [*arguments, "--precision", "int8", "--out", str(tmp_path / "int8")])
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
