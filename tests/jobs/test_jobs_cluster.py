@@ -51,6 +51,11 @@ def test_names_that_are_no_cluster(name: str) -> None:
     assert caught.value.usage
 
 
+def test_tls_without_certificates_is_told_at_once() -> None:
+    with pytest.raises(GestaError, match="no TLS certificates for Dask"):
+        Cluster("tls://127.0.0.1:9").open()
+
+
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     message = r"--cluster local:2 needs distributed, which is not installed. Install it: pip install .*\[cluster\]"

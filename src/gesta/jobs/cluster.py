@@ -166,11 +166,17 @@ class Cluster:
 
     def _connect(self, timeout_s: float) -> None:
         from distributed import Client
+        from distributed.security import Security
 
+        if self._kind == "tls" and Security().get_connection_args("client").get("ssl_context") is None:
+            raise GestaError(
+                f"--cluster {self.name}: this computer has no TLS certificates for Dask. Name them in Dask's "
+                "configuration (distributed.comm.tls), or give a tcp:// address."
+            )
         target = self.name if self._own is None else self._own
         try:
             self._client = Client(target, timeout=timeout_s, set_as_default=False)
-        except (OSError, ValueError, TypeError) as error:  # TypeError: no certificates for tls
+        except (OSError, ValueError) as error:
             self._client = None
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise GestaError(
