@@ -21,10 +21,14 @@ def masked(skeleton: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
 
 def movement(skeleton: Tensor, mask: Tensor, frames: int) -> Tensor:
     """Position minus that of `frames` earlier, [B, T, J, D]; 0 where either is missing and in the first frames."""
-    moved = skeleton[:, frames:] - skeleton[:, :-frames]
-    seen = (mask[:, frames:] > 0) & (mask[:, :-frames] > 0)
-    moved = moved * seen.unsqueeze(-1).to(moved.dtype)
-    return torch.cat([torch.zeros_like(skeleton[:, :frames]), moved], 1)[:, : skeleton.shape[1]]
+    found = moved(skeleton[:, :-frames], skeleton[:, frames:], mask[:, :-frames], mask[:, frames:])
+    return torch.cat([torch.zeros_like(skeleton[:, :frames]), found], 1)[:, : skeleton.shape[1]]
+
+
+def moved(before: Tensor, now: Tensor, seen_before: Tensor, seen_now: Tensor) -> Tensor:
+    """Difference of positions [B, T, J, D]; 0 where either is missing by its mask [B, T, J]."""
+    seen = (seen_before > 0) & (seen_now > 0)
+    return (now - before) * seen.unsqueeze(-1).to(now.dtype)
 
 
 def centered(skeleton: Tensor, mask: Tensor) -> Tensor:
@@ -42,8 +46,8 @@ def pairs(joints: int) -> tuple[Tensor, Tensor]:
 
 def distances(skeleton: Tensor, mask: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """Distances of pairs of joints [B, T, P]; 0 where either is missing."""
-    between = skeleton[:, :, first] - skeleton[:, :, second]  # B T P D
-    seen = (mask[:, :, first] > 0) & (mask[:, :, second] > 0)
+    between = skeleton.index_select(2, first) - skeleton.index_select(2, second)  # B T P D
+    seen = (mask.index_select(2, first) > 0) & (mask.index_select(2, second) > 0)
     return (between.square().sum(-1) + 1e-8).sqrt() * seen.to(between.dtype)
 
 

@@ -18,8 +18,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
-from gesta.models.skeleton_layers import SkeletonClassifier, centered, distances, masked, movement, pairs
+from gesta.models.skeleton_layers import SkeletonClassifier, centered, distances, masked, moved, pairs
 
 SLOW, FAST = 1, 4
 KERNEL = 3
@@ -40,7 +41,7 @@ class CausalBlock(nn.Module):
 
     def __init__(self, width: int, dilation: int, dropout: float) -> None:
         super().__init__()
-        self.back = (KERNEL - 1) * dilation
+        self.dilation, self.back = dilation, (KERNEL - 1) * dilation
         self.convolution = nn.Conv1d(width, width, KERNEL, dilation=dilation, bias=False)
         self.norm = FrameNorm(width)
         self.dropout = nn.Dropout1d(dropout)
@@ -49,8 +50,24 @@ class CausalBlock(nn.Module):
     def forward(self, x: Tensor, before: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x and the last `back` frames before it [B, C, back] -> the output, and those frames for the next call."""
         longer = torch.cat([before, x], 2)  # B C back+T
+        after = longer[:, :, longer.shape[2] - self.back :]
+        if x.shape[2] == 1 and not self.training:
+            return x + self._frame(longer), after
         found = self.dropout(self.norm(self.convolution(longer), valid).relu())
-        return x + self.mix(found), longer[:, :, longer.shape[2] - self.back :]
+        return x + self.mix(found), after
+
+    def _frame(self, longer: Tensor) -> Tensor:
+        """The same for one frame as two matrix products, which is faster: [B, C, back+1] -> [B, C, 1]."""
+        taps = longer[:, :, :: self.dilation].flatten(1)  # B 3C
+        found = linear(taps, *folded(self.convolution, self.norm)).relu()
+        return linear(found, self.mix.weight.flatten(1), self.mix.bias).unsqueeze(2)
+
+
+def folded(layer: nn.Conv1d, norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
+    """Weight [out, in * kernel] and bias [out] of a convolution without bias, with the normalization after it."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    return layer.weight.flatten(1) * scale.unsqueeze(1), norm.bias - norm.running_mean * scale
 
 
 class CausalNet(nn.Module):
@@ -178,7 +195,7 @@ class CausalTcn(CausalNet):
     ) -> tuple[list[Tensor], list[Tensor]]:
         points, seen = masked(skeleton, mask)
         points, seen = torch.cat([state[0], points], 1), torch.cat([state[1], seen], 1)  # B FAST+t J D
-        x = self.norm(self.inputs(self._frames(points, seen)), valid).relu()
+        x = self._first(self._frames(points, seen), valid)
         after = [points[:, points.shape[1] - FAST :], seen[:, seen.shape[1] - FAST :]]
         layers = []
         for block, before in zip(self.blocks, state[2:], strict=True):
@@ -187,16 +204,23 @@ class CausalTcn(CausalNet):
             layers.append(x.transpose(1, 2))
         return [*layers, self.last(x, valid).relu().transpose(1, 2)], after
 
+    def _first(self, frames: Tensor, valid: Tensor | None) -> Tensor:
+        """The first layer: [B, t, inputs] -> [B, C, t]."""
+        if frames.shape[1] == 1 and not self.training:
+            return linear(frames, *folded(self.inputs, self.norm)).relu().transpose(1, 2)
+        return self.norm(self.inputs(frames.transpose(1, 2)), valid).relu()
+
     def _frames(self, points: Tensor, seen: Tensor) -> Tensor:
-        """The input features of every frame but the first FAST, which only serve the movement: [B, inputs, t]."""
+        """The input features of every frame but the first FAST, which only serve the movement: [B, t, inputs]."""
+        now, there = points[:, FAST:], seen[:, FAST:]
         parts = [
-            (centered(points, seen) if self.centered else points).flatten(2),
-            movement(points, seen, SLOW).flatten(2),
-            movement(points, seen, FAST).flatten(2),
-            distances(points, seen, self.first, self.second),
-            seen,
+            (centered(now, there) if self.centered else now).flatten(2),
+            moved(points[:, FAST - SLOW : -SLOW], now, seen[:, FAST - SLOW : -SLOW], there).flatten(2),
+            moved(points[:, :-FAST], now, seen[:, :-FAST], there).flatten(2),
+            distances(now, there, self.first, self.second),
+            there,
         ]
-        return torch.cat(parts, 2)[:, FAST:].transpose(1, 2)
+        return torch.cat(parts, 2)
 
 
 def _back(block: nn.Module) -> int:
