@@ -280,7 +280,8 @@ def crossval(
 
     `recipe`: as for `train`. `out`: a folder for the models and the report; a stopped run is resumed. `options`:
     by ("subject", "label", or a number of groups of people, as text), seeds (how many), sets (settings, "key=value"),
-    choose (settings to select within each training split, "key=A|B"), layout, workers, device. Needs PyTorch.
+    choose (settings, or recipes, to select within each training split: "key=A|B", "recipe=A|B"), layout, workers,
+    device. Needs PyTorch.
     Raises GestaError if there are fewer than two people or labels to hold out.
 
         found = gesta.crossval("my_gestures", by="2", sets=["training.epochs=20"])

@@ -93,6 +93,19 @@ def test_choices_are_every_combination():
         choices("auto", [], ["training.epochs=3"])
 
 
+def test_recipes_can_be_chosen_as_well():
+    found = choices("auto", ["training.epochs=3"], ["recipe=auto|dd-net", "training.batch=4|8"])
+    assert [(r.name, r.training.batch, r.training.epochs) for r in found.values()] == [
+        ("auto", 4, 3),
+        ("auto", 8, 3),
+        ("dd-net", 4, 3),
+        ("dd-net", 8, 3),
+    ]
+    assert list(found)[2] == "recipe=dd-net training.batch=4"
+    with pytest.raises(GestaError, match="recipes of one task; these are for clips and hands"):
+        choices("auto", [], ["recipe=auto|kazakos/net1"])
+
+
 @pytest.mark.slow
 def test_every_person_is_held_out_once_and_a_second_run_trains_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))

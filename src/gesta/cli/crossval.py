@@ -59,7 +59,7 @@ def crossval(
         typer.Option(
             "--choose",
             metavar="KEY=A|B",
-            help="Let each fold choose a setting on people inside its training part. Repeatable.",
+            help="Let each fold choose a setting, or recipe=A|B, on people inside its training part. Repeatable.",
         ),
     ] = None,
     workers: Annotated[

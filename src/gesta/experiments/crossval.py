@@ -92,7 +92,7 @@ def crossval(
         document["pooled"] = [{"seed": seed, **task.pooled(found)} for seed, found in enumerate(trials)]  # type: ignore[attr-defined]
     document |= {
         "by": folding.by if folding.k is None else f"{folding.k} groups",
-        "recipe": recipes[0].name,
+        "recipe": " | ".join(dict.fromkeys(recipe.name for recipe in recipes)),
         "seconds_waited": time.monotonic() - started,
         "subjects": sorted({s.subject for s in listing.samples if s.subject is not None}),
     }
@@ -126,14 +126,25 @@ def crossval_data(data: Path, recipe: str | None, out: Path, **options: Any) -> 
 
 
 def choices(recipe: str, sets: Sequence[str], choose: Sequence[str]) -> dict[str, Recipe]:
-    """Returns the recipe in every combination of the --choose values, by its settings. Raises GestaError (usage)."""
+    """Returns the recipe in every combination of the --choose values, by its settings. Raises GestaError (usage).
+
+    The key `recipe` chooses between recipes: recipe=auto|dd-net.
+    """
     keys = []
     for text in choose:
         key, sign, values = text.partition("=")
         if not sign or "|" not in values:
             raise GestaError(f"--choose is {text!r}; expected 'key=A|B', as in 'training.epochs=40|80'.", usage=True)
         keys.append([f"{key}={value}" for value in values.split("|")])
-    return {" ".join(way): load_recipe(recipe, [*sets, *way]) for way in itertools.product(*keys)}
+    found = {" ".join(way): _with(recipe, sets, way) for way in itertools.product(*keys)}
+    if len(tasks := sorted({recipe.task for recipe in found.values()})) > 1:
+        raise GestaError(f"--choose compares recipes of one task; these are for {' and '.join(tasks)}.", usage=True)
+    return found
+
+
+def _with(recipe: str, sets: Sequence[str], way: Sequence[str]) -> Recipe:
+    named = dict(text.split("=", 1) for text in way)
+    return load_recipe(named.pop("recipe", recipe), [*sets, *(f"{key}={value}" for key, value in named.items())])
 
 
 def fold_by(by: str) -> tuple[str, int | None]:
