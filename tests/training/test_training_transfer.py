@@ -10,11 +10,21 @@ from types import SimpleNamespace
 import pytest
 import torch
 from calls import fit, fit_sequences
+from experiments.people import write_set
 from training.learnable import MemoryStore, samples, tiny
 from training.test_training_features import FOLDER, TINY, feature_folder
 
 from gesta.experiments.action_catalog import ACTION_TABLES
-from gesta.experiments.learning_curve import Curve, curve_of, drawn, interval, learning_curve, markdown, parts
+from gesta.experiments.learning_curve import (
+    Curve,
+    curve_of,
+    drawn,
+    interval,
+    learning_curve,
+    markdown,
+    one_person,
+    parts,
+)
 from gesta.experiments.parallel import Workers
 from gesta.models.catalog import build, build_sequence
 from gesta.recipes import changed
@@ -197,6 +207,32 @@ def test_the_curve_from_scratch_begins_without_published_weights(
     monkeypatch.setattr("gesta.bundle.io.read", lambda *_: manifest)
     recipes = curve_of(find("clips"), None, tmp_path / "bundle", [], None)
     assert (recipes["scratch"].model.weights, recipes["transfer"].model.weights) == (None, own.model.weights)
+
+
+def test_recipes_with_lookups_get_the_curve_of_the_nearest_neighbor() -> None:
+    found = curve_of(find("clips"), "dd-net", None, ["training.epochs=2"], None)
+    assert list(found) == ["scratch", "neighbor"]
+    assert (found["scratch"].deliver, found["neighbor"].deliver) == (None, "nearest neighbor")
+    assert list(curve_of(find("clips"), "dd-net", None, ["baselines=false"], None)) == ["scratch"]
+    assert list(curve_of(find("clips"), "dd-net", None, ["deliver=nearest class mean"], None)) == ["scratch"]
+
+
+def test_all_clips_of_a_seed_come_from_one_person() -> None:
+    pool = [replace(s, subject=f"p{i % 3}") for i, s in enumerate(samples())]
+    people = [{s.subject for s in drawn(one_person(pool, seed), 1, seed)} for seed in range(4)]
+    assert all(len(one) == 1 for one in people)
+    assert len({*people[0], *people[1], *people[2]}) == 3 and people[3] == people[0]
+
+
+def test_a_person_with_too_few_clips_is_refused(tmp_path: Path) -> None:
+    listing = find("clips").read(write_set(tmp_path / "data", takes=2))
+    curve = Curve(find("clips"), {"scratch": load_recipe("auto")}, (1, 5), 2, one_person=True)
+    with pytest.raises(GestaError, match=r"--clips 5: the class '\w+' has 2 clips of one person") as caught:
+        learning_curve(curve, listing, tmp_path / "out")
+    assert caught.value.usage
+    nobody = replace(listing, samples=tuple(replace(s, subject=None) for s in listing.samples))
+    with pytest.raises(GestaError, match="--one-person needs to know who performs each clip"):
+        learning_curve(curve, nobody, tmp_path / "out")
 
 
 def in_this_process(jobs, *, told=None, **_):

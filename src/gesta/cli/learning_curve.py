@@ -36,6 +36,9 @@ Start = Annotated[
 ]
 Freeze = Annotated[str | None, typer.Option("--freeze", metavar="LAYERS", help="With --from, as in gesta train.")]
 Clips = Annotated[str, typer.Option("--clips", metavar="N,N,...", help="Numbers of training clips per class.")]
+OnePerson = Annotated[
+    bool, typer.Option("--one-person", help="Draw the clips of each seed from one person, another for each seed.")
+]
 Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the table, figure and results.")]
 
 
@@ -46,6 +49,7 @@ def learning_curve(
     freeze: Freeze = None,
     clips: Clips = "1,2,4,8",
     seeds: Annotated[int, typer.Option("--seeds", help="Seeds; each draws other clips and trains again.", min=1)] = 3,
+    one_person: OnePerson = False,
     out: Out = Path("runs/learning-curve"),
     sets: SetOption = None,
     workers: WorkersOption = 2,
@@ -57,8 +61,8 @@ def learning_curve(
     """Plot accuracy against the number of training clips per class.
 
     All points are measured on the same test part, with confidence intervals. With --from, a second curve shows what
-    transfer from a trained model adds; both curves then use that model's recipe unless you name one. If you stop it,
-    the same command continues.
+    transfer from a trained model adds; both curves then use that model's recipe unless you name one. Recipes that are
+    compared with lookups get the nearest neighbor's curve, too. If you stop it, the same command continues.
 
     Example:
       gesta learning-curve my_gestures --clips 1,2,4,8 --from runs/other/bundle
@@ -73,7 +77,7 @@ def learning_curve(
     from gesta.experiments.train import task_of
 
     task = task_of(data, recipe, layout, start)
-    curve = Curve(task, curve_of(task, recipe, start, sets or [], freeze), _numbers(clips), seeds, start)
+    curve = Curve(task, curve_of(task, recipe, start, sets or [], freeze), _numbers(clips), seeds, start, one_person)
 
     def told(job: Any, result: dict[str, Any]) -> None:
         console.print(f"{job.title}: {result['accuracy']:.3f}", highlight=False)
@@ -95,10 +99,12 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _text(document: dict[str, Any]) -> Group:
     from rich.table import Table
 
+    from gesta.experiments.learning_curve import ARMS
+
     table = Table("clips per class", "curve", "accuracy", "95 % interval", "by seed")
     for row in document["rows"]:
         low, high = row["interval"]
         seeds = " ".join(f"{accuracy:.3f}" for accuracy in row["by_seed"])
-        table.add_row(str(row["clips"]), row["arm"], f"{row['accuracy']:.3f}", f"{low:.3f} to {high:.3f}", seeds)
+        table.add_row(str(row["clips"]), ARMS[row["arm"]], f"{row['accuracy']:.3f}", f"{low:.3f} to {high:.3f}", seeds)
     gains = [f"{gain['clips']} clips per class: transfer adds {gain['gain']:+.3f}" for gain in document["gains"]]
     return Group(table, *gains, *(f"written {path}" for path in document["files"].values()))

@@ -1,13 +1,13 @@
 """Learning curves: accuracy over clips per class, from scratch and from a trained bundle, over several seeds.
 
 The test part is the same for all. Each seed shuffles the clips of each class, and k clips are the first k, so larger
-parts include the smaller ones; runs with and without transfer use the same clips. Only these are used for training:
-there is no validation part, and the last epoch counts.
+parts include the smaller ones; all curves use the same clips. Only these are used for training: there is no validation
+part, and the last epoch counts. A recipe that is compared with lookups gets the nearest neighbor's curve, too.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,29 +33,33 @@ from gesta.words import counted
 TEST_SHARE = 0.2
 T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 """Student's t for a 95 % interval with 1, 2, ... degrees of freedom; above 9, 1.96 (normal distribution) is used."""
-ARMS = {"scratch": "from scratch", "transfer": "from the bundle"}
+NEIGHBOR = "nearest neighbor"
+ARMS = {"scratch": "from scratch", "neighbor": NEIGHBOR, "transfer": "from the bundle"}
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What to measure. `recipes`: by arm of ARMS; `start`: the bundle that the arm "transfer" starts from."""
+    """What to measure. `recipes`: by arm of ARMS; `start`: the bundle that the arm "transfer" starts from;
+    `one_person`: each seed draws all its clips from one person of the training part, another for each seed."""
 
     task: Task
     recipes: Mapping[str, Recipe]
     clips: tuple[int, ...]
     seeds: int
     start: Path | None = None
+    one_person: bool = False
 
 
 def curve_of(task: Task, recipe: str | None, start: Path | None, sets: Sequence[str], freeze: str | None) -> Any:
     """Returns the recipes by arm. With a bundle to start from, both use its network; `freeze` is for transfer only."""
     frozen = [*sets, *([] if freeze in (None, "none") else [f"training.freeze={freeze}"])]
-    if start is None:
-        return {"scratch": recipe_of(task, recipe, sets)}
     scratch = recipe_of(task, recipe, sets, start)
-    if has(task, "from_scratch"):
+    if start is not None and has(task, "from_scratch"):
         scratch = task.from_scratch(scratch)  # type: ignore[attr-defined]
-    return {"scratch": scratch, "transfer": recipe_of(task, recipe, frozen, start)}
+    found = {"scratch": scratch}
+    if getattr(scratch, "baselines", False) and scratch.deliver is None:
+        found["neighbor"] = scratch.model_copy(update={"deliver": NEIGHBOR})
+    return found if start is None else found | {"transfer": recipe_of(task, recipe, frozen, start)}
 
 
 def learning_curve(curve: Curve, listing: Listing, out: Path, workers: Workers = TWO) -> dict[str, Any]:
@@ -79,7 +83,8 @@ def learning_curve(curve: Curve, listing: Listing, out: Path, workers: Workers =
     for arm, recipe in curve.recipes.items():
         for clips in curve.clips:
             for seed in range(curve.seeds):
-                known = Parts(replace(listing, samples=(*drawn(pool, clips, seed), *test)))
+                taken = drawn(one_person(pool, seed) if curve.one_person else pool, clips, seed)
+                known = Parts(replace(listing, samples=(*taken, *test)))
                 title = f"{ARMS[arm]}, {clips} clips per class, seed {seed}"
                 start = curve.start if arm == "transfer" else None
                 jobs.append(trial_job(title, known, recipe, out / "points", seed, workers.device, start))
@@ -121,10 +126,19 @@ def drawn(pool: Sequence[Sample], clips: int, seed: int) -> list[Sample]:
     return [found[int(i)] for _, found in sorted(by_label.items()) for i in rng.permutation(len(found))[:clips]]
 
 
+def one_person(pool: Sequence[Sample], seed: int) -> list[Sample]:
+    """Returns the clips of one person: another person for each seed, until all have had their turn."""
+    people = sorted({sample.subject for sample in pool if sample.subject is not None})
+    person = people[int(np.random.default_rng(0).permutation(len(people))[seed % len(people)])]
+    return [sample for sample in pool if sample.subject == person]
+
+
 def _check(curve: Curve, pool: Sequence[Sample], test: Sequence[Sample]) -> None:
     counts: dict[str, int] = defaultdict(int)
     for sample in pool:
         counts[str(sample.label)] += 1
+    if curve.one_person:
+        counts = _fewest_of_one_person(pool)
     if len(counts) < 2:
         raise GestaError("the training part has fewer than two classes. Add labeled clips of other classes.")
     if not test:
@@ -135,11 +149,21 @@ def _check(curve: Curve, pool: Sequence[Sample], test: Sequence[Sample]) -> None
     fewest = min(counts, key=lambda label: counts[label])
     if max(curve.clips) > counts[fewest]:
         raise GestaError(
-            f"--clips {max(curve.clips)}: the class {fewest!r} has {counts[fewest]} clips outside the test part. "
+            f"--clips {max(curve.clips)}: the class {fewest!r} has {counted(counts[fewest], 'clip')} "
+            f"{'of one person' if curve.one_person else 'outside the test part'}. "
             "Give at most that many, or leave out rare classes: --format +allxN reads only those with at least N "
             "clips.",
             usage=True,
         )
+
+
+def _fewest_of_one_person(pool: Sequence[Sample]) -> dict[str, int]:
+    """Returns the number of clips of each class that every person has. Raises GestaError (usage) without people."""
+    people = {sample.subject for sample in pool}
+    if None in people:
+        raise GestaError("--one-person needs to know who performs each clip: add the column subject.", usage=True)
+    having = Counter((str(sample.label), sample.subject) for sample in pool)
+    return {label: min(having[label, person] for person in people) for label in {str(s.label) for s in pool}}
 
 
 def _people_met(curve: Curve, listing: Listing, test: Sequence[Sample]) -> list[str]:
