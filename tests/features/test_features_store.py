@@ -104,6 +104,22 @@ def test_after_a_kill_nothing_is_lost_or_doubled(samples: list[Sample], tmp_path
     assert made(samples, tmp_path / "f", settings).features == 0
 
 
+@pytest.mark.parametrize("batch", [1, 4, 100])
+def test_one_process_writes_the_files_of_a_cluster(samples: list[Sample], tmp_path: Path, batch: int) -> None:
+    """Shards of two videos, the second one of which is broken: each block is a shard, however long the batches."""
+    samples[1].color.path.write_bytes(b"broken")
+    made(samples, alone := tmp_path / "alone", Settings(batch=batch, shard_videos=2))
+    claim(blocks := tmp_path / "blocks", RECIPE, "class_folders")
+    works = [
+        extract(samples[2 * block : 2 * block + 2], blocks, RECIPE, numbers, Settings(batch=batch, name=f"{block:04d}"))
+        for block in (1, 0, 2)
+    ]
+    write_index(blocks, samples, RECIPE, [problem for work in works for problem in work.skipped])
+    files = {path.name: path.read_bytes() for path in blocks.iterdir()}
+    assert {path.name: path.read_bytes() for path in alone.iterdir()} == files
+    assert {f"shard-000{block}-00000.safetensors" for block in range(3)} <= set(files)
+
+
 def test_several_processes_split_the_work_and_any_number_goes_on(samples: list[Sample], tmp_path: Path) -> None:
     folder = tmp_path / "f"
     claim(folder, RECIPE, "class_folders")

@@ -136,7 +136,7 @@ class Cluster:
             warnings.simplefilter("ignore")  # that arguments are large
             while waiting and len(sent) < most:
                 job = waiting.popleft()
-                name = f"{job.title} {job.key} {time.monotonic_ns()}"
+                name = (job.function, job.title, job.key, time.monotonic_ns())  # Dask learns how long a function takes
                 data = pickle.dumps((job, at))
                 try:
                     future = self._client.submit(perform_sent, data, key=name, pure=False)

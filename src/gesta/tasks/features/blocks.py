@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from gesta.tasks.encoders import Encode, model_encoder, skeleton_encoder
 from gesta.tasks.feature_store import FeatureRecipe, shards, write_shard
 from gesta.tasks.features.backbones import describe, extractor
 from gesta.tasks.features.engines import Engine, engine_for
-from gesta.tasks.features.extract import SHARD_VIDEOS, Progress, Settings, Work, document_of, extract, mine, work_of
+from gesta.tasks.features.extract import SHARD_VIDEOS, Progress, Settings, Work, document_of, extract, missing, work_of
 
 OFFICIAL = "official"
 
@@ -119,11 +120,11 @@ def encode_into(
 ) -> Work:
     """Encode the samples that are still missing into shards, in this process."""
     begun = time.perf_counter()
-    todo = mine(samples, out, recipe, settings)
-    work = Work(kept=len(samples) - len(todo))
-    for first in range(0, len(todo), SHARD_VIDEOS):
+    todo = missing(samples, out, recipe, settings)
+    work = Work(kept=len(samples) - len(todo.samples))
+    for shard, group in itertools.groupby(zip(todo.shards, todo.samples, strict=True), key=lambda pair: pair[0]):
         found, sizes = {}, {}
-        for sample in todo[first : first + SHARD_VIDEOS]:
+        for _, sample in group:
             try:
                 found[sample.id] = encode(sample)
             except GestaError as error:
@@ -132,9 +133,9 @@ def encode_into(
             sizes[sample.id] = bytes_of(sample)
             work.features += len(found[sample.id])
         if found:
-            write_shard(out, settings.shard, found, recipe, sizes)
+            write_shard(out, shard, found, recipe, sizes)
         work.videos += len(found)
         if progress:
-            progress(work.kept + min(first + SHARD_VIDEOS, len(todo)), len(samples))
+            progress(work.kept + work.videos + len(work.skipped), len(samples))
     work.seconds = time.perf_counter() - begun
     return work

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from gesta.tasks.feature_store import FeatureRecipe, shards, write_shard
 from gesta.tasks.features.engines import Engine
 
 Progress = Callable[[int, int], None]
-SHARD_VIDEOS = 64
+SHARD_VIDEOS = 32
 """Videos in a shard: the most work that a process loses if it is killed."""
 BATCH = 32
 
@@ -35,8 +35,9 @@ BATCH = 32
 class Settings:
     """How one process computes. Only `renew` affects the result.
 
-    `renew`: recompute features made by an older decoder. `name`: name of the shards if other processes write to the
-    same folder; None: the rank.
+    `renew`: recompute features made by an older decoder. `name`: name of the shards of a block of videos that this
+    process computes for a cluster. One process alone names its blocks the same way, so that both write the same files;
+    several of one command name their shards by rank.
     """
 
     batch: int = BATCH
@@ -46,9 +47,9 @@ class Settings:
     renew: bool = False
     name: str | None = None
 
-    @property
-    def shard(self) -> str:
-        return self.name or f"{self.rank:04d}"
+    def shard_of(self, position: int) -> str:
+        """The shard of the video at this position in the list of this process."""
+        return self.name or f"{self.rank if self.processes > 1 else position // self.shard_videos:04d}"
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,19 @@ class Work:
     skipped: list[Problem] = field(default_factory=list)
 
 
-def mine(samples: Sequence[Sample], folder: Path, recipe: FeatureRecipe, settings: Settings) -> list[Sample]:
+class Missing(NamedTuple):
+    """A process's samples without features, and the shard of each."""
+
+    samples: list[Sample]
+    shards: list[str]
+
+
+def missing(samples: Sequence[Sample], folder: Path, recipe: FeatureRecipe, settings: Settings) -> Missing:
     """Return this process's samples that are not in a shard yet. Raises GestaError as `shards` does."""
     held = shards(folder, recipe, samples, settings.name or "*")
-    return [s for s in samples[settings.rank :: settings.processes] if s.id not in held]
+    own = samples[settings.rank :: settings.processes]
+    places = [place for place, sample in enumerate(own) if sample.id not in held]
+    return Missing([own[place] for place in places], [settings.shard_of(place) for place in places])
 
 
 def batches(
@@ -109,15 +119,17 @@ def _units(sample: Sample, recipe: FeatureRecipe) -> NDArray[np.uint8]:
 class Gatherer:
     """Collects the features of batches into videos, and videos into shards."""
 
-    def __init__(self, samples: Sequence[Sample], folder: Path, recipe: FeatureRecipe, settings: Settings) -> None:
-        self._samples, self._folder, self._recipe, self._settings = samples, folder, recipe, settings
+    def __init__(self, todo: Missing, folder: Path, recipe: FeatureRecipe, settings: Settings) -> None:
+        self._samples, self._shards = todo
+        self._folder, self._recipe, self._settings = folder, recipe, settings
+        self._shard = ""
         self._parts: dict[int, list[NDArray[np.float32]]] = {}
         self._done: dict[str, NDArray[np.float32]] = {}
         self._sizes: dict[str, int] = {}
         self.videos = 0
 
     def add(self, batch: Batch, features: NDArray[np.float32]) -> None:
-        """Add a batch; write a shard whenever enough videos are complete."""
+        """Add a batch; write a shard whenever its videos, or enough of them, are complete."""
         start = 0
         for position, count, total in batch.parts:
             parts = self._parts.setdefault(position, [])
@@ -125,15 +137,18 @@ class Gatherer:
             start += count
             if sum(len(part) for part in parts) == total:
                 sample = self._samples[position]
+                if self._shards[position] != self._shard:
+                    self.flush()
+                    self._shard = self._shards[position]
                 self._done[sample.id] = np.concatenate(self._parts.pop(position))
                 self._sizes[sample.id] = bytes_of(sample)
                 self.videos += 1
-        if len(self._done) >= self._settings.shard_videos:
-            self.flush()
+                if len(self._done) >= self._settings.shard_videos:
+                    self.flush()
 
     def flush(self) -> None:
         if self._done:
-            write_shard(self._folder, self._settings.shard, self._done, self._recipe, self._sizes)
+            write_shard(self._folder, self._shard, self._done, self._recipe, self._sizes)
             self._done, self._sizes = {}, {}
 
 
@@ -149,15 +164,15 @@ def extract(
 
     Raises GestaError as `shards` does. Broken videos are skipped and listed in the result.
     """
-    todo = mine(samples, folder, recipe, settings)
-    work = Work(kept=len(samples[settings.rank :: settings.processes]) - len(todo))
+    todo = missing(samples, folder, recipe, settings)
+    work = Work(kept=len(samples[settings.rank :: settings.processes]) - len(todo.samples))
     gatherer = Gatherer(todo, folder, recipe, settings)
     begin = time.perf_counter()
     try:
-        for batch in stream(todo, recipe, settings, work):
+        for batch in stream(todo.samples, recipe, settings, work):
             gatherer.add(batch, timed(engine, batch, work))
             if progress:
-                progress(work.kept + gatherer.videos, work.kept + len(todo))
+                progress(work.kept + gatherer.videos, work.kept + len(todo.samples))
     finally:
         gatherer.flush()  # complete videos are saved, even after Ctrl-C
     work.videos, work.seconds = gatherer.videos, time.perf_counter() - begin

@@ -31,7 +31,7 @@ from gesta.tasks.features.extract import (
     extract,
     gather_work,
     leave_work,
-    mine,
+    missing,
     stream,
     timed,
 )
@@ -154,12 +154,12 @@ class _Share(pl.LightningModule):
 
     def predict_dataloader(self) -> Iterator[Batch]:
         self.settings = replace(self.settings, rank=self.global_rank, processes=self.trainer.world_size)
-        todo = mine(self.samples, self.folder, self.recipe, self.settings)
-        self.work.kept = len(self.samples[self.settings.rank :: self.settings.processes]) - len(todo)
+        todo = missing(self.samples, self.folder, self.recipe, self.settings)
+        self.work.kept = len(self.samples[self.settings.rank :: self.settings.processes]) - len(todo.samples)
         self.gatherer = Gatherer(todo, self.folder, self.recipe, self.settings)
         place = "cpu" if self.device.type == "cpu" else f"cuda:{self.local_rank}"
         self.engine = self.build(place)
-        return stream(todo, self.recipe, self.settings, self.work)
+        return stream(todo.samples, self.recipe, self.settings, self.work)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:  # noqa: ARG002
         return batch  # the engine moves what it needs
