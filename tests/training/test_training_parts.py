@@ -104,6 +104,15 @@ def test_chosen_frames_stay_inside_and_in_order(frames: int) -> None:
     assert max(lengths) <= 48 and min(lengths) >= min(32, int(frames / 1.25))
 
 
+def test_the_ends_are_cut_off_by_a_random_share() -> None:
+    settings = NOTHING.model_copy(update={"cut": 0.2})
+    chosen = [choose_frames(50, settings, generator(0, epoch, 7)) for epoch in range(60)]
+    assert all((np.diff(indices) == 1).all() for indices in chosen)
+    firsts, lasts = {int(indices[0]) for indices in chosen}, {int(indices[-1]) for indices in chosen}
+    assert (min(firsts), max(firsts), min(lasts), max(lasts)) == (0, 9, 40, 49)
+    assert choose_frames(1, settings, generator(0, 0, 7)).tolist() == [0]
+
+
 def test_draws_depend_on_seed_epoch_and_clip_only() -> None:
     settings = AugmentationSettings()
     draws = [

@@ -27,10 +27,11 @@ def at_speed(frames: int, percent: int) -> NDArray[np.int64]:
 
 
 def choose_frames(frames: int, settings: AugmentationSettings, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Returns indices into a clip's frames: a random speed, then a random window; always the same number of draws."""
+    """Returns indices into a clip's frames: cut off at both ends, a random speed, then a random window."""
+    first, last = (rng.uniform(0, settings.cut, 2) * frames).astype(int) if settings.cut else (0, 0)
     low, high = settings.speed
     percent = int(rng.integers(round(100 * low), round(100 * high) + 1))
-    indices = at_speed(frames, percent)
+    indices = first + at_speed(frames - first - last, percent)
     shortest, longest = settings.window or (len(indices), len(indices))
     length = min(int(rng.integers(shortest, longest + 1)), len(indices))
     start = int(rng.integers(0, len(indices) - length + 1))

@@ -98,6 +98,9 @@ class AugmentationSettings(Strict):
     window: tuple[int, int] | None = Field(
         None, description="length of a random window in frames; None: the whole clip"
     )
+    cut: float = Field(
+        0.0, ge=0, lt=0.5, exclude_if=is_zero, description="largest share of the frames cut off at each end"
+    )
     context: float = Field(0.0, ge=0, le=1, description="probability of including frames before the gesture")
     context_frames: int = Field(24, ge=1, description="maximum length of the window in frames")
     flip: Annotated[float, Field(ge=0, le=1)] | Auto = Field(
@@ -243,8 +246,8 @@ class ClipRecipe(Recipe):
             )
         if self.input.fused and augmented is not None and (augmented.speed or augmented.cut or augmented.mirror):
             raise ValueError(
-                "with pixels, augmentation.skeleton.speed, .cut and .mirror must be 0: augmentation.speed and .flip "
-                "apply to both"
+                "with pixels, augmentation.skeleton.speed, .cut and .mirror must be 0: augmentation.speed, .cut and "
+                ".flip apply to both"
             )
         return self
 
