@@ -126,9 +126,8 @@ def test_glosses(tmp_path: Path) -> None:
 def test_the_loss_of_glosses_is_that_of_the_videos_that_have_some() -> None:
     batch = {k: torch.from_numpy(v) for k, v in gloss_batch([[1, 2], []]).items()}
     assert batch["glosses"].tolist() == [[1, 2], [0, 0]] and batch["gloss_lengths"].tolist() == [2, 0]
-    batch["lengths"] = torch.tensor([2, 2])
     logits = torch.zeros(2, 2, 3)  # steps videos symbols: two steps for two glosses leave one path, of (1/3)^2
-    assert float(gloss_loss(logits, batch)) == pytest.approx(math.log(3))
+    assert float(gloss_loss(logits, torch.tensor([2, 2]), batch)) == pytest.approx(math.log(3))
 
 
 def test_features_of_both_tasks_are_found(tmp_path: Path) -> None:
@@ -144,13 +143,17 @@ def test_described_recordings_train_recognizers_too(tmp_path: Path) -> None:
         task_of(tmp_path, "kazakos/net1", None)
 
 
-def test_padding_changes_nothing() -> None:
+@pytest.mark.parametrize("halvings", [0, 1, 2])
+def test_padding_changes_nothing(halvings: int) -> None:
     torch.manual_seed(0)
-    network = CaptionNet(features=3, target_tokens=7, embedding=5, hidden=6, layers=1, attention=True).eval()
+    settings = {"features": 3, "target_tokens": 7, "embedding": 5, "hidden": 6, "layers": 1, "attention": True}
+    network = CaptionNet(**settings, halvings=halvings)
     network.fit_statistics(torch.randn(50, 3) * 4 + 2)
     videos, inputs = [torch.randn(length, 3) for length in (2, 5)], torch.randint(0, 7, (4, 2))
     batch = torch.nn.utils.rnn.pad_sequence(videos)
-    together = network(batch, torch.tensor([2, 5]), inputs)
+    network(batch, torch.tensor([2, 5]), inputs)  # the statistics of the normalizations are no longer 0 and 1
+    together = network.eval()(batch, torch.tensor([2, 5]), inputs)
+    assert network.encode(batch, torch.tensor([2, 5])).mask.sum(0).tolist() == [[2, 5], [1, 3], [1, 2]][halvings]
     for b, video in enumerate(videos):
         alone = network(video.unsqueeze(1), torch.tensor([len(video)]), inputs[:, b : b + 1])
         torch.testing.assert_close(together[:, b : b + 1], alone)
@@ -168,10 +171,11 @@ SMALL = {
 }
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+@pytest.fixture(scope="module", params=[0, 1])
+def trained(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> dict[str, Any]:
     data, out = write(tmp_path_factory.mktemp("described")), tmp_path_factory.mktemp("run")
-    return {"data": data, "bundle": api.train(data, recipe="text/video-captions", out=out, **SMALL).bundle}
+    small = {**SMALL, "model.halvings": request.param}
+    return {"data": data, "bundle": api.train(data, recipe="text/video-captions", out=out, **small).bundle}
 
 
 def test_from_features_to_sentences(trained: dict[str, Any], tmp_path: Path) -> None:

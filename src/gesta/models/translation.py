@@ -13,6 +13,7 @@ Deviation: no input feeding, so that the fused LSTM runs over a whole sentence.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -61,12 +62,21 @@ def words(tokens: int, width: int) -> nn.Embedding:
 class Encoder(nn.Module):
     """Sources -> LSTM layers in both directions. The backward one runs on reversed sequences: padding stays last.
 
-    `embedding`: sources [S, B] or [S, B, D] -> [S, B, width].
+    `embedding`: sources [S, B] or [S, B, D] -> [S, B, width]. `pooling`: layers after it that shorten the sources,
+    (x [S, B, width], lengths [B]) -> the same, shorter.
     """
 
-    def __init__(self, embedding: nn.Module, width: int, hidden: int, layers: int, dropout: Dropout) -> None:
+    def __init__(
+        self,
+        embedding: nn.Module,
+        width: int,
+        hidden: int,
+        layers: int,
+        dropout: Dropout,
+        pooling: Sequence[nn.Module] = (),
+    ) -> None:
         super().__init__()
-        self.embedding = embedding
+        self.embedding, self.pooling = embedding, nn.ModuleList(pooling)
         self.width = 2 * hidden
         widths = [width] + [2 * hidden] * (layers - 1)
         self.onward = nn.ModuleList(nn.LSTM(width, hidden) for width in widths)
@@ -74,8 +84,10 @@ class Encoder(nn.Module):
         self.dropout = dropout
 
     def forward(self, source: Tensor, lengths: Tensor) -> Memory:
-        place = places(source)  # S B
-        x = self.dropout(self.embedding(source))  # S B E
+        x = self.embedding(source)  # S B E
+        for layer in self.pooling:
+            x, lengths = layer(x, lengths)
+        place, x = places(x), self.dropout(x)  # S B, S B E
         for onward, back in zip(self.onward, self.back, strict=True):
             there, _ = onward(x)  # S B H
             again, _ = back(reversed_within(x, place, lengths))
@@ -105,7 +117,7 @@ class Attention(nn.Module):
 
 class SequenceToText(nn.Module):
     """`source`: embeds the sources in `embedding` dimensions; `target_tokens`: size of the vocabulary;
-    `dropout`: of embeddings, layers and features."""
+    `dropout`: of embeddings, layers and features; `pooling`: see Encoder."""
 
     def __init__(
         self,
@@ -118,11 +130,12 @@ class SequenceToText(nn.Module):
         attention: bool,
         dropout: float = 0.0,
         variational: bool = False,
+        pooling: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__()
         self.hidden, self.layers = hidden, layers
         self.dropout = Dropout(dropout, variational)
-        self.encoder = Encoder(source, embedding, hidden, layers, self.dropout)
+        self.encoder = Encoder(source, embedding, hidden, layers, self.dropout, pooling)
         self.bridge = nn.Linear(2 * hidden, 2 * layers * hidden)
         self.embedding = words(target_tokens, embedding)
         first = embedding if attention else embedding + 2 * hidden

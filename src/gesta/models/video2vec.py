@@ -15,11 +15,13 @@ Parameters from 240 features, 128 wide, vector 128, 75 words: 0.66 M with captio
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gesta.models.captions import FeatureEmbedding
+from gesta.models.captions import FeatureEmbedding, halving
 from gesta.models.language import Dropout
 from gesta.models.translation import Encoder, places, words
 
@@ -30,9 +32,17 @@ FIRST_SCALE = 10.0
 class VectorEncoder(nn.Module):
     """Sequences [S, B] or [S, B, D] with lengths [B] -> vectors [B, E] of norm 1."""
 
-    def __init__(self, embedding: nn.Module, width: int, hidden: int, vector: int, dropout: Dropout) -> None:
+    def __init__(
+        self,
+        embedding: nn.Module,
+        width: int,
+        hidden: int,
+        vector: int,
+        dropout: Dropout,
+        pooling: Sequence[nn.Module] = (),
+    ) -> None:
         super().__init__()
-        self.encoder = Encoder(embedding, width, hidden, 1, dropout)
+        self.encoder = Encoder(embedding, width, hidden, 1, dropout, pooling)
         self.linear = nn.Linear(2 * hidden, vector)
 
     def forward(self, source: Tensor, lengths: Tensor) -> Tensor:
@@ -56,10 +66,12 @@ class VideoVectors(nn.Module):
         hidden: int,
         vector: int,
         dropout: float = 0.0,
+        halvings: int = 0,
     ) -> None:
         super().__init__()
         share = Dropout(dropout, False)
-        self.video = VectorEncoder(FeatureEmbedding(features, embedding), embedding, hidden, vector, share)
+        source, pooling = FeatureEmbedding(features, embedding), halving(embedding, halvings)
+        self.video = VectorEncoder(source, embedding, hidden, vector, share, pooling)
         self.text: VectorEncoder | None = None
         if objective == "captions":
             self.text = VectorEncoder(words(tokens, embedding), embedding, hidden, vector, share)

@@ -64,13 +64,13 @@ class GlossLearner(TokenLearner):
         if self.head is None or not batch["gloss_lengths"].any():
             return loss
         assert self._memory is not None
-        outputs, self._memory = self._memory.outputs, None
-        return loss + self.settings.glosses * gloss_loss(self.head(outputs), batch)
+        (outputs, mask, _), self._memory = self._memory, None
+        return loss + self.settings.glosses * gloss_loss(self.head(outputs), mask.sum(0), batch)
 
 
-def gloss_loss(logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-    """logits [S, B, 1 + glosses] -> the mean CTC loss per gloss of the videos with glosses."""
+def gloss_loss(logits: Tensor, lengths: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+    """logits [S, B, 1 + glosses], lengths [B] -> the mean CTC loss per gloss of the videos with glosses."""
     counts = batch["gloss_lengths"]
     logs = logits.float().log_softmax(-1)
-    losses = F.ctc_loss(logs, batch["glosses"], batch["lengths"], counts, BLANK, "none", zero_infinity=True)
+    losses = F.ctc_loss(logs, batch["glosses"], lengths, counts, BLANK, "none", zero_infinity=True)
     return torch.mean((losses / counts.clamp(min=1))[counts > 0])

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from gesta.recipes.schema import Recipe, Strict
+from gesta.schema import is_zero
 from gesta.tasks.text.vocabulary import MOST_WORDS
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "auto"]
@@ -147,6 +148,17 @@ class DescribedTrainingSettings(TextTrainingSettings):
     )
 
 
+_HALVINGS = Field(
+    0, ge=0, le=4, exclude_if=is_zero, description="temporal convolutions that each halve the steps before the LSTM"
+)
+
+
+class CaptionModelSettings(TranslationModelSettings):
+    """The network; see gesta.models.captions."""
+
+    halvings: int = _HALVINGS
+
+
 class CaptionRecipe(Recipe):
     """A complete recipe for captioning videos from their features."""
 
@@ -155,7 +167,7 @@ class CaptionRecipe(Recipe):
     kind: Literal["captions"]
     input: CaptionInputSettings = CaptionInputSettings()
     search: BeamSettings = BeamSettings()
-    model: TranslationModelSettings = TranslationModelSettings()
+    model: CaptionModelSettings = CaptionModelSettings()
     training: DescribedTrainingSettings = DescribedTrainingSettings()
 
 
@@ -166,6 +178,7 @@ class VectorModelSettings(Strict):
     hidden: int = Field(128, ge=1, description="units of an LSTM layer in one direction")
     vector: int = Field(128, ge=1, description="length of a video's vector")
     dropout: float = Field(0.3, ge=0, lt=1)
+    halvings: int = _HALVINGS
 
 
 class VectorRecipe(Recipe):
