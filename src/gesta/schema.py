@@ -480,7 +480,7 @@ def is_none(value: object) -> bool:
     return value is None
 
 
-def is_zero(value: float) -> bool:
+def is_zero(value: object) -> bool:
     """As `is_none`, for numbers that are zero if unset."""
     return value == 0
 

@@ -18,10 +18,13 @@ from gesta.models.captions import CaptionNet
 from gesta.schema import GestaError
 from gesta.synthetic import described
 from gesta.tasks.catalog import load_recipe, of_data
+from gesta.tasks.encoders import skeleton_encoder
 from gesta.tasks.text.caption_data import read, read_captions
+from gesta.tasks.text.caption_fit import with_halvings
 from gesta.tasks.text.caption_metrics import cider, rouge_l, scores
 from gesta.tasks.text.caption_task import TASK
 from gesta.tasks.text.glosses import gloss_batch, gloss_loss
+from gesta.tasks.text.manifest import FeatureUse
 from gesta.training.run import Run
 
 pytestmark = pytest.mark.integration
@@ -192,6 +195,14 @@ def test_from_features_to_sentences(trained: dict[str, Any], tmp_path: Path) -> 
         model.predict(np.full((5, 2), np.nan, np.float32))
     assert json.loads((tmp_path / "metrics.json").read_text())["n"] == 12
     assert (tmp_path / "captions.csv").read_text().startswith("video,said,references")
+
+
+@pytest.mark.parametrize(("usual", "times"), [(5, 0), (39, 0), (40, 1), (79, 1), (80, 2), (1000, 2)])
+def test_steps_are_halved_where_there_are_many(usual: int, times: int) -> None:
+    recipe, use = load_recipe("text/video-captions"), FeatureUse(recipe=skeleton_encoder()[0], width=2, usual=usual)
+    found, notes = with_halvings(recipe, use)
+    assert found.model.halvings == times and f"a video usually has {usual} features" in notes[0]
+    assert with_halvings(found, use) == (found, ())
 
 
 def test_recordings_without_features_are_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from gesta.clips.skeleton_space import Normalizer, SkeletonSpace, fill
 from gesta.schema import GestaError, Sample
 
 NAME = "skeleton"
-EVERY = 4
+EVERY = 1
 """Default number of frames per vector."""
 
 

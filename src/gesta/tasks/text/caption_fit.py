@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from gesta.tasks.text.caption_data import Described, Features, sources
 from gesta.tasks.text.fit import TextData, bundled
 from gesta.tasks.text.glosses import GlossLearner, gloss_batch, known_glosses
 from gesta.tasks.text.manifest import CaptionManifest, FeatureUse, KnownTokens
-from gesta.tasks.text.recipe import CaptionRecipe
+from gesta.tasks.text.recipe import CaptionRecipe, VectorRecipe
 from gesta.tasks.text.translate_fit import TranslationLearner, learned
 from gesta.tasks.text.vocabulary import Vocabulary, words
 from gesta.training.checkpoints import seed_everything
@@ -27,6 +28,9 @@ from gesta.training.figure import FIGURE, draw_history
 from gesta.training.run import Fitted, Run, clear
 
 Text = NDArray[np.int64]
+FEWEST_STEPS, MOST_HALVINGS = 20, 2
+"""Halvings leave this many steps of a usual video; up to twelve glosses of a sentence must fit."""
+R = TypeVar("R", CaptionRecipe, VectorRecipe)
 
 
 class CaptionLearner(GlossLearner, TranslationLearner):
@@ -97,6 +101,15 @@ def features_of(samples: Sequence[Described]) -> tuple[list[Features], FeatureUs
     return videos, FeatureUse(recipe=folder.recipe, width=widths.pop(), usual=usual)
 
 
+def with_halvings(recipe: R, use: FeatureUse) -> tuple[R, tuple[str, ...]]:
+    """Return the recipe with `model.halvings` as a number, and a note on what was chosen."""
+    if recipe.model.halvings != "auto":
+        return recipe, ()
+    times = max(0, min(MOST_HALVINGS, int(np.log2(use.usual / FEWEST_STEPS))))
+    note = f"model.halvings {times}: a video usually has {use.usual} features."
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"halvings": times})}), (note,)
+
+
 def fit(parts: Parts, recipe: CaptionRecipe, run: Run) -> Fitted:
     """Train the model; write the bundle to run.out/bundle and a plot of the history."""
     clear(run)
@@ -105,6 +118,7 @@ def fit(parts: Parts, recipe: CaptionRecipe, run: Run) -> Fitted:
     if not train:
         raise GestaError(f"{parts.listing.root}: no recording in the training part has a caption.")
     videos, use = features_of(train)
+    recipe, picked = with_halvings(recipe, use)
     vocabulary = known_words(train, recipe.input.minimum_count)
     network = CaptionNet(features=use.width, target_tokens=len(vocabulary), **recipe.model.model_dump())
     network.fit_statistics(torch.from_numpy(np.concatenate(videos)))
@@ -118,7 +132,7 @@ def fit(parts: Parts, recipe: CaptionRecipe, run: Run) -> Fitted:
     best, history = learned(network, recipe, run, data, learner, videos=[s.identity for s in train])
     draw_history(history, run.out / FIGURE, recipe.title, ("loss", "perplexity"))
     fields: dict[str, Any] = {"features": use, "target": KnownTokens.of(vocabulary), "frequent": most_frequent(train)}
-    return bundled(parts, recipe, run, CaptionManifest, network, best, history, fields)
+    return replace(bundled(parts, recipe, run, CaptionManifest, network, best, history, fields), picked=picked)
 
 
 S = TypeVar("S", bound=CaptionSet)

@@ -85,8 +85,8 @@ class TokenLearner(Learner):
         old = min(self.settings.averaging, (1 + self.global_step) / (10 + self.global_step))  # early weights count less
         for mean, weight in zip(self.network.parameters(), self.trained.parameters(), strict=True):
             mean.lerp_(weight, 1 - old)
-        for mean, value in zip(self.network.buffers(), self.trained.buffers(), strict=True):  # of normalizations
-            mean.copy_(value)
+        for statistics, newest in zip(self.network.buffers(), self.trained.buffers(), strict=True):
+            statistics.copy_(newest)
 
     def epoch_row(self) -> Row:
         row = super().epoch_row()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from gesta.recipes.schema import Recipe, Strict
+from gesta.recipes.schema import Auto, Recipe, Strict
 from gesta.schema import is_zero
 from gesta.tasks.text.vocabulary import MOST_WORDS
 
@@ -148,15 +148,18 @@ class DescribedTrainingSettings(TextTrainingSettings):
     )
 
 
+Halvings = Annotated[int, Field(ge=0, le=4)] | Auto
 _HALVINGS = Field(
-    0, ge=0, le=4, exclude_if=is_zero, description="temporal convolutions that each halve the steps before the LSTM"
+    0,
+    exclude_if=is_zero,
+    description="temporal convolutions that each halve the steps before the LSTM; auto: at most two, for long videos",
 )
 
 
 class CaptionModelSettings(TranslationModelSettings):
     """The network; see gesta.models.captions."""
 
-    halvings: int = _HALVINGS
+    halvings: Halvings = _HALVINGS
 
 
 class CaptionRecipe(Recipe):
@@ -178,7 +181,7 @@ class VectorModelSettings(Strict):
     hidden: int = Field(128, ge=1, description="units of an LSTM layer in one direction")
     vector: int = Field(128, ge=1, description="length of a video's vector")
     dropout: float = Field(0.3, ge=0, lt=1)
-    halvings: int = _HALVINGS
+    halvings: Halvings = _HALVINGS
 
 
 class VectorRecipe(Recipe):

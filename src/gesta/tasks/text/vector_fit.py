@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,7 +16,7 @@ from gesta.schema import GestaError
 from gesta.tasks.base import Parts
 from gesta.tasks.text.batches import Batch, padded
 from gesta.tasks.text.caption_data import sources
-from gesta.tasks.text.caption_fit import CaptionSet, captioned, features_of, known_words
+from gesta.tasks.text.caption_fit import CaptionSet, captioned, features_of, known_words, with_halvings
 from gesta.tasks.text.fit import TextData, bundled, learned
 from gesta.tasks.text.glosses import GlossLearner, gloss_batch, known_glosses
 from gesta.tasks.text.manifest import KnownTokens, VectorManifest
@@ -78,6 +79,7 @@ def fit(parts: Parts, recipe: VectorRecipe, run: Run) -> Fitted:
         )
     val = [s for s in parts.of("val") if recipe.objective != "classes" or s.label in labels]
     videos, use = features_of(train)
+    recipe, picked = with_halvings(recipe, use)
     vocabulary = known_words(train, recipe.input.minimum_count)
     network = VideoVectors(
         objective=recipe.objective,
@@ -98,4 +100,5 @@ def fit(parts: Parts, recipe: VectorRecipe, run: Run) -> Fitted:
     best, history = learned(network, recipe, run, data, learner, videos=[s.identity for s in train])
     draw_history(history, run.out / FIGURE, recipe.title, ("loss",))
     known = KnownTokens.of(vocabulary) if recipe.objective == "captions" else None
-    return bundled(parts, recipe, run, VectorManifest, network, best, history, {"features": use, "known": known})
+    fields = {"features": use, "known": known}
+    return replace(bundled(parts, recipe, run, VectorManifest, network, best, history, fields), picked=picked)
