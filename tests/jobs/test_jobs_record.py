@@ -12,6 +12,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from gesta import events
 from gesta.cli import app
 from gesta.jobs import claims, ledger, perform, pool
 from gesta.jobs.claims import claimed
+from gesta.jobs.cluster import Cluster
 from gesta.jobs.job import Job, key_of
 from gesta.schema import GestaError
 
@@ -214,6 +216,13 @@ def test_portions_of_many_small_pieces() -> None:
     assert [len(part) for part in pool.portions(range(5))] == [1] * 5
     parts = pool.portions(range(2500))
     assert len(parts) <= pool.MOST_JOBS and [i for part in parts for i in part] == list(range(2500))
+
+
+@pytest.mark.parametrize(("cluster", "jobs"), [("local:2", 100), ("local:64", 400), ("tcp://127.0.0.1:8786", 400)])
+def test_portions_for_a_cluster(monkeypatch: pytest.MonkeyPatch, cluster: str, jobs: int) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(pool, "_CURRENT", SimpleNamespace(get=lambda: pool.Working(cluster=Cluster(cluster))))
+    assert 0.9 * jobs <= len(pool.portions(range(20_000))) <= jobs
 
 
 def _claim_of_a_dead_process(folder: Path) -> dict[str, Any]:

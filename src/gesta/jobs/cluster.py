@@ -71,6 +71,11 @@ class Cluster:
         return None if self._client is None else self._client.dashboard_link
 
     @property
+    def fixed_workers(self) -> int | None:
+        """Number of workers if it cannot change."""
+        return self._count if self._kind == "local" else None
+
+    @property
     def workers(self) -> int:
         """The current number of workers, at least 1, for estimates."""
         with suppress(_Lost):

@@ -28,8 +28,8 @@ from gesta.schema import GestaError
 
 Say = Callable[[str], None]
 T = TypeVar("T")
-MOST_JOBS = 400
-"""Maximum number of jobs; many small tasks are grouped into fewer jobs, which keeps the overhead negligible."""
+MOST_JOBS, JOBS_A_WORKER = 400, 50
+"""Many small tasks are grouped into about this many jobs at most, fewer on a cluster of known size: a job costs 25 ms."""
 
 
 @dataclass
@@ -89,8 +89,10 @@ def on_cluster() -> bool:
 
 
 def portions(items: Sequence[T]) -> list[Sequence[T]]:
-    """The items in order, divided into about MOST_JOBS portions at most."""
-    size = 1 + len(items) // MOST_JOBS
+    """The items in order, divided into a portion for each job."""
+    now = _CURRENT.get()
+    workers = None if now is None or now.cluster is None else now.cluster.fixed_workers
+    size = 1 + len(items) // (MOST_JOBS if workers is None else min(MOST_JOBS, JOBS_A_WORKER * workers))
     return [items[first : first + size] for first in range(0, len(items), size)]
 
 
