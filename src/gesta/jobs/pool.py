@@ -29,7 +29,7 @@ from gesta.schema import GestaError
 Say = Callable[[str], None]
 T = TypeVar("T")
 MOST_JOBS, JOBS_A_WORKER = 400, 50
-"""Many small tasks are grouped into about this many jobs at most, fewer on a cluster of known size: a job costs 25 ms."""
+"""Many small tasks are grouped into at most this many jobs, fewer on a cluster of known size: a job costs 25 ms."""
 
 
 @dataclass
