@@ -242,5 +242,5 @@ def draw(document: dict[str, Any]) -> bytes:
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    axes.legend(loc="upper left")
+    axes.legend(loc="best")
     return png(figure)
