@@ -102,6 +102,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()), help="folder on the disk to measure")
     given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
     for name, megabytes in SIZES.items():
         folder = Path(tempfile.mkdtemp(dir=given.out))
         os.environ["GESTA_CACHE"] = str(folder / "cache")

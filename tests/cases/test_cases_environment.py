@@ -129,10 +129,11 @@ def test_what_ends_a_command_from_outside_is_one_line(raised, code, said):
 @pytest.mark.parametrize("group", [True, False])
 def test_ctrl_c_in_a_real_command_says_how_to_go_on(tmp_path, what, first, group):
     kind, *options = what.split()
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from gesta.cli import main; main()"
     command = [
         sys.executable,
         "-c",
-        "from gesta.cli import main; main()",
+        code,  # a shell that starts the tests in the background has SIGINT ignored
         "data",
         "make",
         kind,
