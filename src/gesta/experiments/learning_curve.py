@@ -7,7 +7,7 @@ part, and the last epoch counts. A recipe that is compared with lookups gets the
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -134,11 +134,7 @@ def one_person(pool: Sequence[Sample], seed: int) -> list[Sample]:
 
 
 def _check(curve: Curve, pool: Sequence[Sample], test: Sequence[Sample]) -> None:
-    counts: dict[str, int] = defaultdict(int)
-    for sample in pool:
-        counts[str(sample.label)] += 1
-    if curve.one_person:
-        counts = _fewest_of_one_person(pool)
+    counts = _fewest_of_one_person(pool) if curve.one_person else Counter(str(sample.label) for sample in pool)
     if len(counts) < 2:
         raise GestaError("the training part has fewer than two classes. Add labeled clips of other classes.")
     if not test:

@@ -121,7 +121,7 @@ def encode_into(
     """Encode the samples that are still missing into shards, in this process."""
     begun = time.perf_counter()
     todo = missing(samples, out, recipe, settings)
-    work = Work(kept=len(samples) - len(todo.samples))
+    work = Work(kept=todo.kept)
     for shard, group in itertools.groupby(zip(todo.shards, todo.samples, strict=True), key=lambda pair: pair[0]):
         found, sizes = {}, {}
         for _, sample in group:

@@ -73,10 +73,11 @@ class Work:
 
 
 class Missing(NamedTuple):
-    """A process's samples without features, and the shard of each."""
+    """A process's samples without features, the shard of each, and how many others it has."""
 
     samples: list[Sample]
     shards: list[str]
+    kept: int
 
 
 def missing(samples: Sequence[Sample], folder: Path, recipe: FeatureRecipe, settings: Settings) -> Missing:
@@ -84,7 +85,8 @@ def missing(samples: Sequence[Sample], folder: Path, recipe: FeatureRecipe, sett
     held = shards(folder, recipe, samples, settings.name or "*")
     own = samples[settings.rank :: settings.processes]
     places = [place for place, sample in enumerate(own) if sample.id not in held]
-    return Missing([own[place] for place in places], [settings.shard_of(place) for place in places])
+    shards_of = [settings.shard_of(place) for place in places]
+    return Missing([own[place] for place in places], shards_of, len(own) - len(places))
 
 
 def batches(
@@ -120,7 +122,7 @@ class Gatherer:
     """Collects the features of batches into videos, and videos into shards."""
 
     def __init__(self, todo: Missing, folder: Path, recipe: FeatureRecipe, settings: Settings) -> None:
-        self._samples, self._shards = todo
+        self._samples, self._shards, _ = todo
         self._folder, self._recipe, self._settings = folder, recipe, settings
         self._shard = ""
         self._parts: dict[int, list[NDArray[np.float32]]] = {}
@@ -165,7 +167,7 @@ def extract(
     Raises GestaError as `shards` does. Broken videos are skipped and listed in the result.
     """
     todo = missing(samples, folder, recipe, settings)
-    work = Work(kept=len(samples[settings.rank :: settings.processes]) - len(todo.samples))
+    work = Work(kept=todo.kept)
     gatherer = Gatherer(todo, folder, recipe, settings)
     begin = time.perf_counter()
     try:

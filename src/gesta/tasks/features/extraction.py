@@ -155,7 +155,7 @@ class _Share(pl.LightningModule):
     def predict_dataloader(self) -> Iterator[Batch]:
         self.settings = replace(self.settings, rank=self.global_rank, processes=self.trainer.world_size)
         todo = missing(self.samples, self.folder, self.recipe, self.settings)
-        self.work.kept = len(self.samples[self.settings.rank :: self.settings.processes]) - len(todo.samples)
+        self.work.kept = todo.kept
         self.gatherer = Gatherer(todo, self.folder, self.recipe, self.settings)
         place = "cpu" if self.device.type == "cpu" else f"cuda:{self.local_rank}"
         self.engine = self.build(place)
