@@ -78,7 +78,7 @@ def pack(
     }
     how = [*([] if recipe is None else ["--recipe", recipe]), *(word for one in sets or () for word in ("--set", one))]
     lines = [
-        f"clips     {done.clips} in {out} ({done.new} new)",
+        f"clips     {done.clips} in {out} ({done.new} handled by this run)",
         f"shards    {done.shards}, {human_size(done.bytes)}",
         *skipped(problems),
         f"next      {command('gesta', 'train', out, *how)}",
