@@ -93,7 +93,7 @@ def test_nothing_to_count_is_refused() -> None:
 @pytest.mark.skipif(not (REAL / "tinyshakespeare").is_dir(), reason="../shared/data/tinyshakespeare is not here")
 def test_characters_of_shakespeare() -> None:
     corpus = read_corpus(REAL / "tinyshakespeare", TextInputSettings())
-    assert corpus.baseline(6)["test"] == pytest.approx(1.5385, abs=1e-4)
+    assert corpus.ngram(6).nats(corpus.scored["test"]) == pytest.approx(1.5385, abs=1e-4)
 
 
 @pytest.mark.slow
@@ -101,6 +101,7 @@ def test_characters_of_shakespeare() -> None:
 def test_words_of_captions() -> None:
     corpus = read_corpus(REAL / "flickr8k_text", TextInputSettings(unit="word", minimum_count=5))
     assert len(corpus.vocabulary) == 2547
-    found = corpus.baseline(4)
+    ngram = corpus.ngram(4)
+    found = {part: ngram.nats(texts) for part, texts in corpus.scored.items()}
     assert perplexity(found["dev"]) == pytest.approx(22.6, abs=0.05)
     assert perplexity(found["test"]) == pytest.approx(21.9, abs=0.05)

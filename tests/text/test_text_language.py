@@ -19,6 +19,8 @@ from gesta.schema import GestaError
 from gesta.tasks import catalog
 from gesta.tasks.text.corpus import read_corpus
 from gesta.tasks.text.fit import build, cosine, fit_language
+from gesta.tasks.text.mixture import mixed_nats
+from gesta.tasks.text.ngram import KneserNey
 from gesta.tasks.text.predict import LanguageModel
 from gesta.tasks.text.recipe import LanguageRecipe
 from gesta.tasks.text.task import TASK
@@ -107,6 +109,25 @@ def test_weight_dropout_spares_the_inputs_weights() -> None:
     lstm = network.recurrent[0]
     assert (lstm.weight_hh_l0.grad == 0).float().mean() > 0.8  # type: ignore[operator]
     assert (lstm.weight_ih_l0.grad == 0).float().mean() < 0.1  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("carry", [True, False])
+def test_with_an_ngram_each_probability_is_a_weighted_mean(carry: bool) -> None:
+    network = net().eval()
+    drawn = np.random.default_rng(0)
+    texts = [np.append(drawn.integers(1, 11, length), 0) for length in (700, 3, 5)]  # 0: the end of a sentence
+    ngram = KneserNey(texts[:1], 3, 11, start=0)
+    nats = []
+    for text, known in [(np.concatenate(texts), texts)] if carry else [(text, [text]) for text in texts]:
+        inputs = torch.from_numpy(text[:-1] if carry else np.append(0, text[:-1]))
+        with torch.no_grad():
+            features, _ = network(inputs[:, None], network.start(1))
+        beside = np.concatenate([ngram.probabilities(t) for t in known])
+        for logs, target, ngrams in zip(
+            network.log_probabilities(features)[:, 0], text[carry:], beside[carry:], strict=True
+        ):
+            nats.append(-np.log(0.75 * float(logs[target].exp()) + 0.25 * ngrams))
+    assert mixed_nats(network, ngram, texts, carry) == pytest.approx(np.mean(nats), rel=1e-5)
 
 
 @pytest.mark.integration
@@ -270,6 +291,7 @@ def test_the_commands(gesta: Any, tmp_path: Path, text: Path) -> None:
     done = gesta("evaluate", out / "bundle", text, "--out", tmp_path / "report")
     assert "bits per token" in done.stdout
     assert "Kneser-Ney of order 6" in done.stdout
+    assert "three quarters of the network's probability" in done.stdout
     assert (tmp_path / "report" / "passages.csv").read_text().count("\n") == 2
     assert "perplexity" in (tmp_path / "report" / "report.html").read_text()
     assert "not say who the people are" not in done.stderr

@@ -116,7 +116,7 @@ class TextTables(Experiment):
 
     scales: Mapping[str, Any] = SCALES
     trial = "gesta.experiments.text_tables:run_text_trial"
-    headings = ("model", "parameters", "reported", "measured", "n-gram", "part", "minutes", "balanced LaTeX")
+    headings = ("model", "parameters", "reported", "measured", "n-gram", "both", "part", "minutes", "balanced LaTeX")
     brief: Sequence[str] | None = ("model", "reported", "measured", "n-gram")
 
     def data(self, wanted: Wanted) -> tuple[Path, str]:
@@ -153,6 +153,7 @@ class TextTables(Experiment):
             "reported": row.reported,
             "measured": [result[self.table.measure] for result in results],
             "ngram": first.get(f"ngram_{self.table.measure}"),
+            "mixed": [result[mixed] for result in results if (mixed := f"mixed_{self.table.measure}") in result],
             "parameters": first.get("parameters"),
             "part": first.get("part"),
             "minutes": mean(result["seconds"] / 60 for result in results),
@@ -168,6 +169,7 @@ class TextTables(Experiment):
             number(row["reported"], digits),
             spread(row["measured"], digits),
             number(row["ngram"], digits),
+            spread(row["mixed"], digits),
             str(row["part"] or "-"),
             number(row["minutes"], 1),
             number(row["balanced"], 0, 0.01, " %"),
@@ -211,8 +213,8 @@ def run_text_trial(data: Path, recipe: Recipe, folder: Path, seed: int, device: 
     started = time.monotonic()
     done = scored(data, recipe, folder, seed, device)
     found: dict[str, Any] = {k: v for k, v in done.result.metrics.items() if isinstance(v, int | float)}
-    if found.get("ngram_loss") is not None:
-        found["ngram_perplexity"] = math.exp(found["ngram_loss"])
+    nats = {kind: found[f"{kind}_loss"] for kind in ("ngram", "mixed") if f"{kind}_loss" in found}
+    found |= {f"{kind}_perplexity": math.exp(loss) for kind, loss in nats.items()}
     samples = _samples(done.model, latex) if hasattr(done.model, "write") else {}
     return {**found, **done.facts, **samples, "seconds": time.monotonic() - started}
 

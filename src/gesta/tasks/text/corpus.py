@@ -127,14 +127,15 @@ class Corpus:
     def tokens(self, part: str) -> int:
         return sum(map(len, self.parts[part]))
 
-    def baseline(self, order: int) -> dict[str, float]:
-        """Return the nats per token of a Kneser-Ney n-gram on the scored parts.
+    @property
+    def scored(self) -> dict[str, Sequence[Text]]:
+        """The parts that nothing is learned from, those without text left out."""
+        return {part: held for part, held in self.parts.items() if part not in LEARNED and held}
 
-        It is counted on train and val, since nothing about it is chosen on val.
-        """
+    def ngram(self, order: int) -> KneserNey:
+        """Return a Kneser-Ney n-gram, counted on train and val, since nothing about it is chosen on val."""
         texts = [*self.parts["train"], *self.parts["val"]]
-        model = KneserNey(texts, order, len(self.vocabulary), start=self.vocabulary.end)
-        return {part: model.nats(held) for part, held in self.parts.items() if part not in LEARNED and held}
+        return KneserNey(texts, order, len(self.vocabulary), start=self.vocabulary.end)
 
 
 def corpus_of(listing: Listing, settings: TextInputSettings) -> Corpus:

@@ -21,6 +21,7 @@ from gesta.tasks.base import Parts
 from gesta.tasks.text.batches import Sentences, Stream
 from gesta.tasks.text.corpus import Corpus, corpus_of
 from gesta.tasks.text.manifest import KnownTokens, LanguageManifest
+from gesta.tasks.text.mixture import mixed_nats
 from gesta.tasks.text.recipe import LanguageRecipe, TextTrainingSettings
 from gesta.tasks.text.vectors import read_vectors
 from gesta.tasks.text.vocabulary import Vocabulary
@@ -213,12 +214,14 @@ def learned(
 
 
 def fit(parts: Parts, recipe: LanguageRecipe, run: Run) -> Fitted:
-    """Train, score the n-gram baseline, and write the bundle to run.out/bundle and a plot of the history."""
+    """Train, score an n-gram alone and with the network, and write the bundle to run.out/bundle and a plot."""
     clear(run)
     corpus = corpus_of(parts.listing, recipe.input)
     network, best, history = fit_language(corpus, recipe, run)
-    order = recipe.input.ngram
-    beside: dict[str, float] = {f"ngram_{part}_loss": nats for part, nats in corpus.baseline(order).items()}
+    order, carry = recipe.input.ngram, recipe.training.carry
+    ngram = corpus.ngram(order)
+    beside = {f"ngram_{part}_loss": ngram.nats(held) for part, held in corpus.scored.items()}
+    beside |= {f"mixed_{part}_loss": mixed_nats(network, ngram, held, carry) for part, held in corpus.scored.items()}
     second = "bits" if recipe.input.unit == "character" else "perplexity"
     draw_history(history, run.out / FIGURE, recipe.title, ("loss", second))
     fields = {"known": KnownTokens.of(corpus.vocabulary)}

@@ -89,6 +89,7 @@ class TextTask(TextBase):
             "n": len(samples),
             "unknown": unknown / score.tokens,
             "ngram_loss": known.get(f"ngram_{split}_loss"),
+            "mixed_loss": known.get(f"mixed_{split}_loss"),
             "ngram_order": known.get("ngram_order"),
         }
         truth = np.array([len(p.text) for p in samples])

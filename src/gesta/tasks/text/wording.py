@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from gesta.tasks import lines as shared
 from gesta.words import command
+
+SHARES = "three quarters of the network's probability, one of the n-gram's"
 
 
 def _rates(metrics: Mapping[str, Any], prefix: str = "") -> str:
@@ -34,6 +37,9 @@ def _evaluate(document: Mapping[str, Any]) -> list[str]:
     if document.get("ngram_loss") is not None:
         order, loss = document["ngram_order"], document["ngram_loss"]
         lines.append(f"n-gram    {loss:.4f} nats per token: Kneser-Ney of order {order} of the same training text")
+    if document.get("mixed_loss") is not None:
+        loss = document["mixed_loss"]
+        lines.append(f"both      {loss:.4f} nats per token, perplexity {math.exp(loss):.2f}: {SHARES}")
     share = f", {document['unknown']:.1%} of them <unk>" if document["unknown"] else ""
     return [*lines, f"tokens    {document['tokens']:,}{share}; engine {document['engine']}"]
 
