@@ -195,8 +195,25 @@ def test_training_on_clips_from_a_network(tmp_path: Path) -> None:
         network=base.network, transform=base.transform)  # fmt: skip
     after = base.network.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    all_layers, _ = warm_start(first.bundle, fewer, seed=0)
+    plain = recipe_from(first.bundle, None, ["training.epochs=1"])
+    fit(fewer, plain, tmp_path / "3", layout="memory", device="cpu", progress=False, cache=MemoryStore(),
+        network=all_layers.network, transform=all_layers.transform)  # fmt: skip
+    moved = {k for k, v in all_layers.network.state_dict().items() if k in before and not torch.equal(v, before[k])}
+    assert {name for name in before if name.endswith("running_mean")} <= moved  # trained in training mode
     with pytest.raises(GestaError, match=r"--set model\.width=1: with --from, network and input are the bundle's"):
         recipe_from(first.bundle, None, ["model.width=1"])
+
+
+def test_dropout_is_the_recipes_when_features_start_from_a_network(tmp_path: Path) -> None:
+    folder = feature_folder(tmp_path / "features")
+    first = fit_sequences(folder, load_recipe("iqbal/gru", TINY), tmp_path / "1", progress=False, device="cpu")
+    recipe = load_recipe("iqbal/gru", (*TINY, "model.dropout=0.25"))
+    start = read_bundle(first.bundle)
+    fitted = fit_sequences(folder, recipe, tmp_path / "2", progress=False, device="cpu", start=start)
+    assert start.manifest.recipe["model"]["dropout"] != 0.25
+    assert fitted.network.dropout.p == 0.25
+    assert read_bundle(fitted.bundle).manifest.recipe["model"]["dropout"] == 0.25
 
 
 def test_the_curve_from_scratch_begins_without_published_weights(

@@ -70,6 +70,7 @@ def run_stage(
     checkpoint = _checkpoint(keeper, stage)
     batches = batches_an_epoch(len(data.train), data.batch, run.devices * run.nodes)
     together = batches_an_update(stage.settings, batches)
+    network.train()  # Lightning keeps the mode, and a network from a bundle is in eval mode
     learner = learner_for(-(-batches // together) * stage.epochs)
     keep_freed_memory()
     callbacks: list[Any] = [Generators(run.seed, stage.number), *stage.callbacks, keeper]

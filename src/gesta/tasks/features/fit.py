@@ -148,8 +148,9 @@ def _network(
         if isinstance(network, FeatureClassifier):
             network.fit_statistics(torch.from_numpy(np.concatenate(train.sequences)))
         return network, recipe, []
-    settings = SequenceModelSettings.model_validate(start.manifest.recipe["model"])
-    network = _initialized(start, folder)
+    before = SequenceModelSettings.model_validate(start.manifest.recipe["model"])
+    settings = before.model_copy(update={"dropout": recipe.model.dropout})  # no weights depend on it
+    network = _initialized(start, folder, settings)
     told = f"From {start.path}, {transfer_weights(network, start.manifest.labels, labels, seed)}."
     return network, recipe.model_copy(update={"model": settings}), [told]
 
@@ -172,8 +173,11 @@ def _metrics(
     return metrics | (measure(network, known["test"]) if len(known["test"]) else {})
 
 
-def _initialized(start: Bundle[FeatureManifest], folder: FeatureFolder) -> nn.Module:
-    """Return the classifier to start from. Raises GestaError if it was trained on different features."""
+def _initialized(start: Bundle[FeatureManifest], folder: FeatureFolder, settings: SequenceModelSettings) -> nn.Module:
+    """Return the classifier to start from, with these settings.
+
+    Raises GestaError if it was trained on different features.
+    """
     manifest, held = start.manifest, folder.recipe
     used = manifest.backbone
     facts: dict[str, object] = {
@@ -194,7 +198,7 @@ def _initialized(start: Bundle[FeatureManifest], folder: FeatureFolder) -> nn.Mo
             "with the "
             "same gesta features command, or start from another bundle."
         )
-    network = build_sequence(features=used.features, classes=len(manifest.labels), **manifest.recipe["model"])
+    network = build_sequence(features=used.features, classes=len(manifest.labels), **settings.model_dump())
     network.load_state_dict({name: torch.from_numpy(array) for name, array in load_weights(start, "head").items()})
     return network
 
