@@ -18,11 +18,11 @@ from gesta.models.language import LanguageNet
 from gesta.schema import GestaError
 from gesta.tasks import catalog
 from gesta.tasks.text.corpus import read_corpus
-from gesta.tasks.text.fit import build, cosine, fit_language
-from gesta.tasks.text.mixture import mixed_nats
+from gesta.tasks.text.fit import Scored, build, cosine, fit_language
 from gesta.tasks.text.ngram import KneserNey
 from gesta.tasks.text.predict import LanguageModel
 from gesta.tasks.text.recipe import LanguageRecipe
+from gesta.tasks.text.scoring import mixed_nats
 from gesta.tasks.text.task import TASK
 from gesta.tasks.text.vocabulary import Vocabulary
 from gesta.tasks.text.writing import draw, write
@@ -113,7 +113,7 @@ def test_weight_dropout_spares_the_inputs_weights() -> None:
 
 @pytest.mark.parametrize("carry", [True, False])
 def test_with_an_ngram_each_probability_is_a_weighted_mean(carry: bool) -> None:
-    network = net().eval()
+    network = net(dropout=0.5).eval()
     drawn = np.random.default_rng(0)
     texts = [np.append(drawn.integers(1, 11, length), 0) for length in (700, 3, 5)]  # 0: the end of a sentence
     ngram = KneserNey(texts[:1], 3, 11, start=0)
@@ -127,7 +127,7 @@ def test_with_an_ngram_each_probability_is_a_weighted_mean(carry: bool) -> None:
             network.log_probabilities(features)[:, 0], text[carry:], beside[carry:], strict=True
         ):
             nats.append(-np.log(0.75 * float(logs[target].exp()) + 0.25 * ngrams))
-    assert mixed_nats(network, ngram, texts, carry) == pytest.approx(np.mean(nats), rel=1e-5)
+    assert mixed_nats(Scored(network.train()), ngram, texts, carry) == pytest.approx(np.mean(nats), rel=1e-5)
 
 
 @pytest.mark.integration
@@ -182,7 +182,7 @@ def test_sentences_are_scored_one_by_one(tmp_path: Path, monkeypatch: pytest.Mon
     assert found[:, 1].tolist() == [3, 1, 5, 3]
     assert model.predict("a dog\n\na dog runs .\n").tokens == 8
     whole = model.predict("a dog\na dog runs .").nats
-    monkeypatch.setattr("gesta.tasks.text.predict.STEPS", 2)
+    monkeypatch.setattr("gesta.tasks.text.scoring.STEPS", 2)
     assert model.predict("a dog\na dog runs .").nats == pytest.approx(whole, abs=1e-5)
 
 

@@ -10,7 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -21,8 +23,8 @@ from gesta.tasks.base import Parts
 from gesta.tasks.text.batches import Sentences, Stream
 from gesta.tasks.text.corpus import Corpus, corpus_of
 from gesta.tasks.text.manifest import KnownTokens, LanguageManifest
-from gesta.tasks.text.mixture import mixed_nats
 from gesta.tasks.text.recipe import LanguageRecipe, TextTrainingSettings
+from gesta.tasks.text.scoring import mixed_nats
 from gesta.tasks.text.vectors import read_vectors
 from gesta.tasks.text.vocabulary import Vocabulary
 from gesta.training.checkpoints import full_disk_explained, seed_everything
@@ -139,6 +141,21 @@ class LanguageLearner(TokenLearner):
         return network.nats(features, batch["targets"]), batch["mask"]
 
 
+class Scored:
+    """A trained network as `gesta.tasks.text.scoring` takes it, in eval mode."""
+
+    def __init__(self, network: LanguageNet) -> None:
+        self.network = network.eval()
+
+    def start(self, batch: int) -> Any:
+        return self.network.start(batch)
+
+    @torch.no_grad()
+    def steps(self, tokens: NDArray[np.int64], state: Any) -> tuple[NDArray[np.float32], Any]:
+        features, state = self.network(torch.from_numpy(tokens), state)
+        return self.network.log_probabilities(features).numpy(), state
+
+
 def rates(nats: float, prefix: str = "") -> dict[str, float]:
     """Return a mean loss in nats as the reported values: nats, bits, perplexity."""
     return {
@@ -219,9 +236,9 @@ def fit(parts: Parts, recipe: LanguageRecipe, run: Run) -> Fitted:
     corpus = corpus_of(parts.listing, recipe.input)
     network, best, history = fit_language(corpus, recipe, run)
     order, carry = recipe.input.ngram, recipe.training.carry
-    ngram = corpus.ngram(order)
+    ngram, model = corpus.ngram(order), Scored(network)
     beside = {f"ngram_{part}_loss": ngram.nats(held) for part, held in corpus.scored.items()}
-    beside |= {f"mixed_{part}_loss": mixed_nats(network, ngram, held, carry) for part, held in corpus.scored.items()}
+    beside |= {f"mixed_{part}_loss": mixed_nats(model, ngram, held, carry) for part, held in corpus.scored.items()}
     second = "bits" if recipe.input.unit == "character" else "perplexity"
     draw_history(history, run.out / FIGURE, recipe.title, ("loss", second))
     fields = {"known": KnownTokens.of(corpus.vocabulary)}

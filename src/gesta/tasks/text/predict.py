@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 
 from gesta.engines.base import Engine, State
 from gesta.schema import GestaError
-from gesta.tasks.text.batches import Sentences, Stream
 from gesta.tasks.text.corpus import Passage, numbers
 from gesta.tasks.text.data import read_text
 from gesta.tasks.text.manifest import LanguageManifest
+from gesta.tasks.text.scoring import running_nats, sentence_nats
 from gesta.tasks.text.vocabulary import Vocabulary
 from gesta.tasks.text.writing import write
 
-STEPS, TOGETHER = 256, 64
-"""Tokens per step of a running text; sentences per batch."""
 SEQUENCES = "torch"
 """The engine whose step takes several tokens at once."""
 Text = NDArray[np.int64]
@@ -109,46 +107,9 @@ class LanguageModel:
         """
         lengths = [len(text) for text in texts]
         if self.manifest.carry or self.vocabulary.end is None:
-            nats = self._running(np.concatenate([*texts, np.zeros(0, np.int64)]), bar)
+            nats = running_nats(self, texts, bar)
             owner = np.repeat(np.arange(len(texts)), lengths)[1:]
         else:
-            nats = self._sentences(texts, bar)
+            nats = sentence_nats(self, texts, self.vocabulary.end, bar)
             owner = np.repeat(np.arange(len(texts)), lengths)
         return np.stack([np.bincount(owner, weights=w, minlength=len(texts)) for w in (nats, np.ones(len(nats)))], 1)
-
-    def _running(self, text: Text, bar: Callable[[int, int], None]) -> NDArray[np.float64]:
-        """Return the nats of every token but the first, [T - 1]."""
-        found, state = [np.zeros(0)], self.start(1)
-        stream = Stream([text], 1, STEPS) if len(text) > 1 else ()
-        for index in range(len(stream)):
-            batch = stream.collate([index])  # type: ignore[union-attr]
-            nats, state = self._nats(batch["inputs"], batch["targets"], state)
-            found.append(nats[:, 0])
-            bar(index + 1, len(stream))
-        return np.concatenate(found)
-
-    def _sentences(self, texts: Sequence[Text], bar: Callable[[int, int], None]) -> NDArray[np.float64]:
-        """Return the nats of every token of every sentence, concatenated."""
-        assert self.vocabulary.end is not None
-        batches = Sentences(texts, TOGETHER, self.vocabulary.end)
-        found: list[NDArray[Any]] = [np.zeros(0)] * len(texts)
-        for index in range(len(batches)):
-            batch, rows = batches.collate([index]), batches.rows(index)
-            nats, _ = self._nats(batch["inputs"], batch["targets"], self.start(len(rows)))
-            for column, row in enumerate(rows):
-                found[row] = nats[: len(texts[row]), column]
-            bar(index + 1, len(batches))
-        return np.concatenate([np.zeros(0), *found])
-
-    def _nats(self, inputs: Text, targets: Text, state: State) -> tuple[NDArray[np.float64], State]:
-        """Return the nats of the targets [T, B], and the final state; STEPS at a time, to bound the memory."""
-        found = [np.zeros((0, inputs.shape[1]))]
-        for at in range(0, len(inputs), STEPS):
-            logs, state = self.steps(inputs[at : at + STEPS], state)
-            found.append(_nats(logs, targets[at : at + STEPS]))
-        return np.concatenate(found), state
-
-
-def _nats(logs: NDArray[np.float32], targets: Text) -> NDArray[np.float64]:
-    """Log probabilities [T, B, V] and targets [T, B] -> negative log probability of each target [T, B]."""
-    return -np.take_along_axis(logs, targets[..., None], -1)[..., 0].astype(np.float64)

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gesta.tasks import lines as shared
+from gesta.tasks.text.scoring import SHARES
 from gesta.words import command
-
-SHARES = "three quarters of the network's probability, one of the n-gram's"
 
 
 def _rates(metrics: Mapping[str, Any], prefix: str = "") -> str:
