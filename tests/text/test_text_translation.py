@@ -229,7 +229,7 @@ def test_the_exported_translator_says_the_same(tmp_path: Path, attention: bool) 
     assert nearest_sentences(vectors, vectors[3], 1)[0] == (3, pytest.approx(1, abs=1e-5))
 
 
-@pytest.mark.slow
+@pytest.mark.integration
 @pytest.mark.parametrize(("to", "precision"), [("onnx", "fp32"), ("openvino", "int8")])
 def test_exports_take_sentences_of_any_length(tmp_path: Path, to: str, precision: str) -> None:
     from gesta.exporting.run import Export, export_bundle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import tempfile
 import warnings
@@ -36,9 +37,10 @@ def _model(part: Part) -> Any:
     dynamic: tuple[Any, ...] = tuple(
         {axis: torch.export.Dim.AUTO for axis, n in enumerate(tensor.shape) if n == -1} for tensor in part.inputs
     )
-    if part.role == "step":
-        given = len(part.inputs) - len(part.states)
-        dynamic = (*dynamic[:given], dynamic[given:])  # matches its signature: the states are one argument, *states
+    kinds = [parameter.kind for parameter in inspect.signature(part.module.forward).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:  # forward(self, clip, *states): the states are one argument
+        alone = kinds.index(inspect.Parameter.VAR_POSITIONAL)
+        dynamic = (*dynamic[:alone], dynamic[alone:])
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # hides a note about torchvision, not needed here
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
