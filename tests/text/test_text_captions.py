@@ -197,6 +197,23 @@ def test_from_features_to_sentences(trained: dict[str, Any], tmp_path: Path) -> 
     assert (tmp_path / "captions.csv").read_text().startswith("video,said,references")
 
 
+@pytest.mark.integration
+@pytest.mark.parametrize("recipe", ["text/video-captions", "text/video2vec"])
+def test_onnx_takes_videos_of_any_length_with_pooling(recipe: str, tmp_path: Path) -> None:
+    data = write(tmp_path / "data")
+    small = {**SMALL, "model.halvings": 2, "training.epochs": 2}
+    one = api.train(data, recipe=recipe, out=tmp_path / "run", **small).bundle
+    other = api.load(api.export(one, "onnx", tmp_path / "onnx", data=data).bundle)
+    assert other.engine.name == "onnxruntime"
+    for length in (1, 5, 26):
+        video = np.random.default_rng(length).normal(size=(length, 2)).astype(np.float32)
+        there, here = other.predict(video), api.load(one, "torch").predict(video)
+        if recipe == "text/video2vec":
+            np.testing.assert_allclose(there, here, atol=1e-5)
+        else:
+            assert there.score == pytest.approx(here.score, abs=1e-4)
+
+
 @pytest.mark.parametrize(("usual", "times"), [(5, 0), (39, 0), (40, 1), (79, 1), (80, 2), (1000, 2)])
 def test_steps_are_halved_where_there_are_many(usual: int, times: int) -> None:
     recipe, use = load_recipe("text/video-captions"), FeatureUse(recipe=skeleton_encoder()[0], width=2, usual=usual)

@@ -26,4 +26,6 @@ def parts(bundle: Bundle[CaptionManifest]) -> list[Part]:
     """Return the encoder and decoder; batch size and lengths are dynamic (-1)."""
     width = bundle.manifest.features.width
     source = Tensor(name="source", dtype="float32", shape=(-1, -1, width))
-    return networks(load_network(bundle), source, torch.zeros(WORDS, BATCH, width))
+    network = load_network(bundle)
+    steps = WORDS << len(network.encoder.pooling)  # WORDS are left: exporters fix a length of one
+    return networks(network, source, torch.zeros(steps, BATCH, width))

@@ -69,11 +69,11 @@ def networks(network: SequenceToText, source: Tensor, example: Torch) -> list[Pa
     states = tuple(_tensor(name, "float32", network.layers, -1, network.hidden) for name in ("h", "c"))
     later = tuple(state.model_copy(update={"name": f"{state.name}_out"}) for state in states)
     logs, tokens = _tensor("log_probabilities", "float32", -1, -1, words), _tensor("tokens", "int64", -1, -1)
-    read = (example, torch.tensor([WORDS, WORDS - 1]))
+    read = (example, torch.tensor([len(example), len(example) - 1]))
     said = torch.zeros(1, BATCH, dtype=torch.int64)
     before = tuple(torch.rand(network.layers, BATCH, network.hidden) for _ in states)
     encoder = Part("whole", Encode(network), read, (source, lengths), (memory, vector, *states), stage="encoder")
-    known: tuple[Torch, ...] = (torch.rand(WORDS, BATCH, width), read[1])
+    known: tuple[Torch, ...] = (torch.rand(WORDS, BATCH, width), torch.tensor([WORDS, WORDS - 1]))
     names: tuple[Tensor, ...] = (memory, lengths)
     module: nn.Module = AttendingStep(network)
     if network.attention is None:

@@ -38,11 +38,12 @@ def parts(bundle: Bundle[VectorManifest]) -> list[Part]:
     source = Tensor(name="source", dtype="float32", shape=(-1, -1, width))
     tokens = Tensor(name="source", dtype="int64", shape=(-1, -1))
     known = torch.tensor([STEPS, STEPS - 1])
+    steps = STEPS << len(network.video.encoder.pooling)  # STEPS are left: exporters fix a length of one
     found = [
         Part(
             "whole",
             network.video,
-            (torch.rand(STEPS, BATCH, width), known),
+            (torch.rand(steps, BATCH, width), torch.tensor([steps, steps - 1])),
             (source, lengths),
             (vector,),
             stage="video",
