@@ -38,11 +38,11 @@ def small(name: str, **settings) -> torch.nn.Module:
 
 
 VARIANTS = [
-    (name, {"layers": layers, "dense": dense, "normalise": normalise})
+    (name, {"layers": layers, "dense": dense, "normalise": normalise, "changes": changes})
     for name in SEQUENCES
     for layers in ((1,) if name == "mean" else (1, 2))
     for dense in (1, 2)
-    for normalise in (False, True)
+    for normalise, changes in ((False, False), (True, False), (True, True))
 ]
 
 
@@ -87,6 +87,15 @@ def test_z_normalization_by_hand() -> None:
     assert network.norm is not None
     seen = network.norm(torch.full((1, 1, 10), 5.0))[0, 0].tolist()
     assert seen == [3.0] * 9 + [4.0]  # (5 - 2) / 1; a feature that never changes keeps its scale
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_changes_do_not_see_what_stays_the_same(name: str) -> None:
+    network = small(name, changes=True).eval()
+    with torch.no_grad():
+        answer = network(sequences())
+        torch.testing.assert_close(network(sequences() + torch.arange(10.0)), answer)
+        assert not torch.allclose(network(sequences().flip(1)), answer)
 
 
 def test_wrong_numbers_of_layers() -> None:

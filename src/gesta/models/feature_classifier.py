@@ -40,9 +40,13 @@ class Standardized(nn.Module):
 
 
 class FeatureClassifier(Classifier):
-    """Features -> (z-normalization) -> mean over time, or the last output of 1-2 recurrent layers -> 1-2 linear layers.
+    """Features -> (z-normalization) -> (changes) -> mean over time, or the last output of recurrent layers -> linear.
+
+    Recurrent and linear layers: 1 or 2 each.
 
     `recurrent`: None for the mean. `hidden`: units of each recurrent layer; each is followed by dropout.
+    `changes`: each feature is replaced by its change since the step before, 0 at the first: what stays the same during
+    a video, such as person and background, is not seen.
     `dense`: number of linear layers, the last for the classes; one before it has `dense_width` units, ReLU and dropout.
     `keras`: as in the report's code: dropout on the inputs of each recurrent layer, with one mask for all steps of a
     sequence, and none before the linear layers; orthogonal recurrent weights, Glorot for the others, forget bias 1.
@@ -61,12 +65,14 @@ class FeatureClassifier(Classifier):
         dense_width: int = 512,
         dropout: float = 0.0,
         normalise: bool = False,
+        changes: bool = False,
         keras: bool = False,
     ) -> None:
         super().__init__()
         if layers not in (1, 2) or dense not in (1, 2):
             raise ValueError(f"expected 1 or 2 recurrent and linear layers, not {layers} and {dense}")
         self.norm = Standardized(features) if normalise else None
+        self.changes = changes
         self.dropout = nn.Dropout(dropout)
         self.recurrent = None
         before = features
@@ -90,6 +96,8 @@ class FeatureClassifier(Classifier):
         """[B, T, D] -> the mean [B, D] or the recurrent layers' output at the last valid step [B, hidden]."""
         if self.norm is not None:
             features = self.norm(features)
+        if self.changes:
+            features = torch.cat([torch.zeros_like(features[:, :1]), features[:, 1:] - features[:, :-1]], 1)
         if self.recurrent is None:
             return _mean(features, lengths)
         outputs = self._steps(features)  # B T hidden

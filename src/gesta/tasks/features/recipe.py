@@ -31,6 +31,9 @@ class SequenceModelSettings(NetworkSettings):
         0.0, ge=0, lt=1, description="after recurrent layers and after the first of two linear layers"
     )
     normalise: bool = Field(False, description="z-normalization by the training part's statistics")
+    changes: bool = Field(
+        False, exclude_if=not_, description="each feature's change since the step before instead of the feature"
+    )
     keras: bool = Field(
         False,
         exclude_if=not_,  # so that run keys and bundles from before the option existed stay the same
