@@ -334,7 +334,7 @@ ACTION_SCALES: dict[str, ActionScale] = {
         videos={
             "ucf101": {"people": 10, "recordings": 1, "classes": 8},
             "isogd": {"people": 20, "recordings": 2, "classes": 10},
-            "ledasila": {"people": 12, "recordings": 4, "classes": 10},
+            "ledasila": {"people": 20, "recordings": 4, "classes": 10},
         },
         clips=_QUICK_CLIPS,
         sequences=("model.hidden=64", "training.epochs=40", "training.batch=16"),
