@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gesta.schema import GestaError, Resource, Sample
+from gesta.sources.inputs import Listing, split_samples
 from gesta.sources.split import assign_splits, folds
 
 
@@ -211,3 +212,15 @@ def test_every_labeled_sample_gets_a_part_and_people_are_not_shared_where_known(
     parts = by_split(done)
     shared = (parts["train"] & parts["test"]) | (parts["train"] & parts["val"]) | (parts["val"] & parts["test"])
     assert not shared or any("optimistic" in note for note in notes)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_without_validation_its_people_are_trained_on_and_the_test_people_stay(given):
+    data = [*people(6, split="train"), *people(2, split="val", first=6)] if given else people(10)
+    listing = Listing(Path("data"), "class_folders", tuple(data))
+    held, _ = split_samples(listing, 3, "subject", {"training": {"epochs": 1}})
+    whole, notes = split_samples(listing, 3, "subject", {"training": {"validation": False}})
+    before, after = by_split(held.samples), by_split(whole.samples)
+    assert before["val"] and after == {"train": before["train"] | before["val"], "val": set(), "test": before["test"]}
+    assert "No validation part: training.validation is false." in notes
+    assert not any(note.startswith("Validation") for note in notes)

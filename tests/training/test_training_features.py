@@ -122,6 +122,14 @@ def feature_folder(folder: Path, *, people: int = 5, recipe: FeatureRecipe = FOL
     return folder
 
 
+def test_without_validation_all_but_the_test_people_are_trained_on(tmp_path: Path) -> None:
+    folder = feature_folder(tmp_path / "features")
+    recipe = load_recipe("iqbal/mean", (*TINY, "training.validation=false"))
+    metrics = fit_sequences(folder, recipe, tmp_path / "out", progress=False, device="cpu").metrics
+    assert (metrics["train_clips"], metrics["val_clips"], metrics["test_clips"]) == (48, 0, 12)
+    assert metrics["best_epoch"] == metrics["epochs"]
+
+
 @pytest.mark.parametrize("name", ["iqbal/mean-znorm", "iqbal/gru"])
 def test_training_on_a_feature_folder(name: str, tmp_path: Path) -> None:
     folder = feature_folder(tmp_path / "features")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from gesta.clips.tracks import choose_track, is_depth, open_container
 from gesta.schema import KINECT_JOINTS, TRACK, GestaError, Listing, Resource, Sample, base
@@ -13,7 +14,7 @@ from gesta.sources import catalog, skeletons, videos
 from gesta.sources.cameras import read_camera
 from gesta.sources.files import is_video
 from gesta.sources.left_out import IMAGE_SUFFIXES
-from gesta.sources.split import Protocol, assign_splits
+from gesta.sources.split import Protocol, assign_splits, without_validation
 
 PROTOCOLS = ("subject", "document")
 LOST = ("unreadable", "no-video", "zip-in-zip", "unread-format")
@@ -63,15 +64,24 @@ def read_as(listing: Listing) -> list[str]:
     return [f"Read as {listing.layout}; --format {plain} reads it without that."]
 
 
-def split_samples(listing: Listing, seed: int, protocol: str) -> tuple[Listing, tuple[str, ...]]:
+def split_samples(
+    listing: Listing, seed: int, protocol: str, recipe: Mapping[str, Any] | None = None
+) -> tuple[Listing, tuple[str, ...]]:
     """Returns the listing with a split for each labeled sample, and notes on what was done.
+
+    With `training.validation` false in the recipe, the validation part is in the training part.
 
     Raises GestaError (usage) for an unknown protocol.
     """
     if protocol not in PROTOCOLS:
         raise GestaError(f"unknown protocol {protocol!r}; choose from {' and '.join(PROTOCOLS)}.", usage=True)
     known: Protocol = "document" if protocol == "document" else "subject"
-    samples, notes = assign_splits(listing.samples, seed=seed, protocol=known)
+    held = (recipe or {}).get("training", {}).get("validation", True)
+    fractions = (0.2 if held else 0.0, 0.2)
+    samples, notes = assign_splits(listing.samples, seed=seed, fractions=fractions, protocol=known)
+    if not held:
+        samples = without_validation(samples)
+        notes = [*notes, "No validation part: training.validation is false."]
     roles = (str(problem) for problem in listing.problems if problem.kind == "folder-roles")
     return replace(listing, samples=tuple(samples)), (*roles, *notes)
 

@@ -68,6 +68,11 @@ def assign_splits(
     return done, notes + _same_person_notes([s for s in done if s.label is not None])
 
 
+def without_validation(samples: Sequence[Sample]) -> list[Sample]:
+    """Returns the samples with those of the validation part in the training part."""
+    return [replace(s, split="train") if s.split == "val" else s for s in samples]
+
+
 def folds(
     samples: Sequence[Sample], by: str = "subject", k: int | None = None, seed: int = 0
 ) -> list[tuple[str, list[Sample], list[Sample]]]:

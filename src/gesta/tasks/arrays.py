@@ -146,8 +146,8 @@ class ArrayTask(classification.Classifies):
         """Returns the untrained torch.nn.Module: float32 [B, *shape] -> logits [B, classes]."""
         raise NotImplementedError
 
-    def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:  # noqa: ARG002
-        return Parts(*split_samples(listing, seed, protocol))
+    def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:
+        return Parts(*split_samples(listing, seed, protocol, recipe))
 
     def fit(self, parts: Parts, recipe: Any, run: Run, start: Path | None = None, **options: Any) -> Fitted:
         from gesta.tasks.arrays_fit import fit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from gesta.schema import GestaError
+from gesta.sources.split import without_validation
 from gesta.tasks.base import Parts
 from gesta.training.checkpoints import full_disk_explained, seed_everything
 from gesta.training.classify import BEST_BY, Classify
@@ -53,7 +54,7 @@ def fit(task: Any, parts: Parts, recipe: Any, run: Run, *, drawn: bool = True) -
     settings, started = recipe.training, time.perf_counter()
     samples = [s for s in (*parts.of("train"), *parts.of("val")) if s.label is not None]
     if not settings.validation:
-        samples = [replace(s, split="train") for s in samples]
+        samples = without_validation(samples)
     used, arrays, broken = task.readable(samples)
     shapes, labels = {array.shape for array in arrays}, sorted({s.label for s in used if s.split == "train"})
     if len(labels) < 2:

@@ -14,6 +14,7 @@ from gesta.clips.fallbacks import notes as fallback_notes
 from gesta.clips.transform import Transform
 from gesta.progress import bar
 from gesta.schema import Clip, GestaError, Problem, Sample
+from gesta.sources.split import without_validation
 from gesta.tasks.clips import continuous
 from gesta.tasks.clips.choose import learned
 from gesta.tasks.clips.context import before
@@ -120,9 +121,7 @@ def prepare(samples: Sequence[Sample], recipe: ClipRecipe, progress: Any = None)
 
 def _with_splits(samples: Sequence[Sample], recipe: ClipRecipe) -> Sequence[Sample]:
     """Moves validation samples to training if the recipe has no validation."""
-    if recipe.training.validation:
-        return samples
-    return [replace(s, split="train") if s.split == "val" else s for s in samples]
+    return samples if recipe.training.validation else without_validation(samples)
 
 
 def _clips(

@@ -77,8 +77,8 @@ class ClipTask(classification.Classifies):
     def read(self, data: Path, layout: str | None = None, like: str | None = None) -> Listing:
         return read_data(data, layout, like)
 
-    def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:  # noqa: ARG002
-        return Parts(*split_samples(listing, seed, protocol))
+    def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:
+        return Parts(*split_samples(listing, seed, protocol, recipe))
 
     def fit(
         self, parts: Parts, recipe: ClipRecipe, run: Run, start: Path | None = None, final: bool = False, **_: Any

@@ -18,6 +18,7 @@ from gesta.models.catalog import build_sequence
 from gesta.models.feature_classifier import FeatureClassifier
 from gesta.recipes.schema import TrainingSettings
 from gesta.schema import GestaError, Sample
+from gesta.sources.split import without_validation
 from gesta.tasks.feature_store import FeatureFolder
 from gesta.tasks.features.manifest import FeatureManifest
 from gesta.tasks.features.recipe import FeatureClassifierRecipe, SequenceModelSettings
@@ -73,7 +74,7 @@ def fit(
     backbone: str | None = None,
     embed: bool = True,
 ) -> Fitted:
-    """Train the recipe's classifier on a feature folder; keep the epoch that is best on the validation part.
+    """Train the recipe's classifier on a feature folder; keep the epoch best on the validation part, or the last one.
 
     `samples`: labeled videos that have features, with their splits. `start`: a classifier of the same features to start
     from; its network replaces the recipe's, and its statistics are kept. The bundle is written to run.out/bundle. With
@@ -87,6 +88,8 @@ def fit(
         raise GestaError(
             f"{folder.folder}: contains feature maps, but the classifiers take vectors. Compute them without --maps."
         )
+    if not recipe.training.validation:
+        samples = without_validation(samples)
     held = backbone_for(folder, backbone) if embed else (None, None)
     labels, known = _parts(folder, samples)
     seed_everything(run.seed)

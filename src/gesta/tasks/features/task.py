@@ -64,8 +64,8 @@ class FeatureTask(classification.Classifies):
             return listing_of(FeatureFolder(data))
         return read_data(data, layout, like)
 
-    def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:  # noqa: ARG002
-        divided, notes = split_samples(listing, seed, protocol)
+    def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:
+        divided, notes = split_samples(listing, seed, protocol, recipe)
         stored = FeatureFolder(listing.root).notes if (listing.root / RECIPE).is_file() else ()
         return Parts(divided, (*notes, *stored))
 

@@ -53,9 +53,9 @@ class FeatureBase(TextBase):
     def read(self, data_path: Path, layout: str | None = None, like: str | None = None) -> Listing:
         return data.read(data_path, layout, like)
 
-    def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:  # noqa: ARG002
+    def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:
         inner = replace(listing, samples=tuple(one.sample for one in listing.samples))
-        divided, notes = split_samples(inner, seed, protocol)
+        divided, notes = split_samples(inner, seed, protocol, recipe)
         return Parts(data.with_splits(listing, divided), notes)
 
     def train(self, parts: Parts, recipe: Any, run: Run) -> Fitted:

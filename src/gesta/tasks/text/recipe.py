@@ -146,6 +146,11 @@ class DescribedTrainingSettings(TextTrainingSettings):
     glosses: float = Field(
         0.5, ge=0, description="weight of the loss by which the encoder learns the glosses in captions.csv, if any"
     )
+    validation: bool = Field(
+        True,
+        exclude_if=bool,
+        description="false: validation recordings are trained on, too, and the last epoch is kept",
+    )
 
 
 Halvings = Annotated[int, Field(ge=0, le=4)] | Auto
