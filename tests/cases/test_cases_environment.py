@@ -50,6 +50,7 @@ def data(tmp_path_factory):
     return root
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("tail", "said"),
     [(">&-", "stdout is closed"), ("| head -c 0", "has closed it"), ("> /dev/full", "the disk is full")],
@@ -64,6 +65,7 @@ def test_an_output_that_takes_nothing_is_one_line_and_1(arguments, tail, said):
     assert len(error.strip().splitlines()) == 1
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8", "cp1252"])
 def test_any_encoding_of_the_terminal(data, encoding):
     code, out, error = gesta(f"data inspect '{data}'", PYTHONIOENCODING=encoding)
@@ -73,12 +75,14 @@ def test_any_encoding_of_the_terminal(data, encoding):
     assert "\x1b" not in error
 
 
+@pytest.mark.integration
 def test_json_for_a_terminal_of_few_letters(data):
     code, out, _ = gesta(f"data inspect '{data}' --json", PYTHONIOENCODING="ascii")
     assert code == 0
     assert set(json.loads(out)["classes"]) == {"café", "wa\x1b[31mve"}
 
 
+@pytest.mark.integration
 def test_out_that_is_not_utf8_is_refused_at_once(data, tmp_path):
     for option in ("--out ", "--out="):
         code, _, error = gesta(f"train '{data}' {option}{tmp_path}/$'r\\xff'")
@@ -86,6 +90,7 @@ def test_out_that_is_not_utf8_is_refused_at_once(data, tmp_path):
         assert r"r\xff: the name is not UTF-8" in error
 
 
+@pytest.mark.integration
 def test_a_limit_on_files_is_one_line(data, tmp_path):
     run = f"{sys.executable} -c 'from gesta.cli import main; main()'"
     # a limit on files would cut the modules that Python compiles, for every later run
@@ -163,6 +168,7 @@ def half_written(cache, seconds):
     return process, Path(process.stdout.readline().strip())
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("how", ["clear", "evict", "set_limit"])
 def test_the_cache_never_takes_what_another_process_writes(tmp_path, how):
     process, part = half_written(tmp_path, 2)

@@ -200,6 +200,7 @@ def test_of_drawn_views_the_teacher_sees_each_once(tmp_path: Path) -> None:
         tiny("auto", "teacher=x", "distillation.views=2")
 
 
+@pytest.mark.integration
 def test_the_soft_loss_alone_teaches(teacher: Path, tmp_path: Path) -> None:
     """alpha = 1: no label is used, and the student comes to agree with its teacher."""
     changes = ("distillation.alpha=1", "distillation.loss=kl", "distillation.temperature=2", "training.epochs=8")

@@ -70,6 +70,7 @@ def test_quick_is_small_enough() -> None:
     assert "27 training runs" in words and "2400 frames" in words
 
 
+@pytest.mark.integration
 def test_one_trial_its_table_and_its_pictures(
     listing: HandListing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,6 +172,7 @@ def test_training_learns_repeats_and_tells_divergence(data: Path, tmp_path: Path
         fit(train, train, wild, run("d"))
 
 
+@pytest.mark.integration
 def test_trial_prunes_what_adam_left_and_measures_twice(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +190,7 @@ def test_trial_prunes_what_adam_left_and_measures_twice(
     assert "Lower the learning rate" in found["diverged"] and not (tmp_path / "lost").exists()
 
 
+@pytest.mark.integration
 def test_finished_trainings_become_a_table_and_a_figure_a_network(data: Path, tmp_path: Path) -> None:
     plan = planned(data, tmp_path, "mullick/figure-4.4", seeds=1)
     for line in plan.lines:

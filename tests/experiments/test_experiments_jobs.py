@@ -28,6 +28,7 @@ def done(folder: Path) -> list[int]:
     return sorted(int(line) for line in (folder / "log.txt").read_text().split())
 
 
+@pytest.mark.integration
 def test_results_come_in_order_and_are_taken_again_when_started_again(tmp_path):
     seen = []
     first = run_jobs(jobs(tmp_path, 3, 1), workers=2, told=lambda job, _: seen.append(job.title))

@@ -91,6 +91,7 @@ def test_rounds_a_stop_and_a_second_worker(parts: Parts, tmp_path: Path) -> None
     assert not list((tmp_path / "b").glob("trial-*"))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("told_by", ["heartbeat", "process", "nobody"])
 def test_the_last_trial_died(parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told_by: str) -> None:
     """Its process was killed, so that it counts as running: with a heartbeat that has ended, a process of this computer
@@ -120,6 +121,7 @@ def test_the_last_trial_died(parts: Parts, tmp_path: Path, monkeypatch: pytest.M
     assert seen == [1] and [t["number"] for t in document["trials"]] == [0, 1] and document["missing"] == 0
 
 
+@pytest.mark.integration
 def test_another_worker_made_the_database_meanwhile(
     parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +161,7 @@ def test_data_told_otherwise_are_another_search(parts: Parts, tmp_path: Path) ->
     assert len(names) == len(others)
 
 
+@pytest.mark.integration
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     make_hands(tmp_path / "hands", 20, color=False)
     monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
@@ -180,6 +183,7 @@ def test_other_tasks_search_around_their_recipe_by_their_quality() -> None:
     assert set(mean.space) == {"training.learning_rate", "model.dropout"}
 
 
+@pytest.mark.integration
 def test_the_highest_accuracy_is_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stands in for training: the accuracy is the dropout."""
     monkeypatch.setattr(

@@ -70,6 +70,7 @@ def test_evaluate(gesta, trained, tmp_path):
     assert right == round(found["detection_rate"] * found["events"])
 
 
+@pytest.mark.integration
 def test_predict_whole_and_as_a_stream(gesta, trained):
     data, bundle = trained
     file = data / "sequences" / "00.npy"

@@ -59,6 +59,7 @@ def test_the_class_of_frames_and_chunks():
     assert chunk_classes(np.array([0, 0, 1, 1]), 4).tolist() == [IGNORED]
 
 
+@pytest.mark.integration
 def test_clips_of_one_person_are_joined_in_a_stable_order(data):
     samples = [s for s in catalog.read(data).samples if s.subject in ("p0", "p1")]
     found, problems = passages(samples, TRANSFORM, 1)

@@ -102,6 +102,7 @@ def test_resumed_run_ends_as_the_uninterrupted_one(tmp_path: Path, monkeypatch: 
     assert all((one[k] == other[k]).all() for k in one)
 
 
+@pytest.mark.integration
 def test_resume_with_pretraining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gesta.tasks.clips.data.HELD_BYTES", 0)
     changes = ("training.pretrain_epochs=2", "training.epochs=2", "training.freeze_encoder=true")
@@ -111,6 +112,7 @@ def test_resume_with_pretraining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert same_losses(whole, run(tmp_path / "broken", *changes, resume=True))
 
 
+@pytest.mark.integration
 def test_frozen_encoder_stays_as_pretrained(tmp_path: Path) -> None:
     result = run(tmp_path, "training.pretrain_epochs=2", "training.freeze_encoder=true")
     encoder = safetensors.torch.load((tmp_path / "checkpoints" / "encoder.safetensors").read_bytes())
@@ -119,6 +121,7 @@ def test_frozen_encoder_stays_as_pretrained(tmp_path: Path) -> None:
         assert (weights[f"encoder.{name}"] == tensor.numpy()).all(), name
 
 
+@pytest.mark.integration
 def test_resume_refuses_another_recipe(tmp_path: Path) -> None:
     run(tmp_path, "training.epochs=2")
     for change in ("training.epochs=1", "training.learning_rate=0.5"):
@@ -137,6 +140,7 @@ def test_resume_with_more_epochs_ends_as_if_begun_so(tmp_path: Path) -> None:
         run(tmp_path / "cycle", "training.schedule=one_cycle", "training.epochs=3", resume=True)
 
 
+@pytest.mark.integration
 def test_resume_of_a_finished_run_changes_nothing(tmp_path: Path) -> None:
     first = run(tmp_path, "training.epochs=2")
     again = run(tmp_path, "training.epochs=2", resume=True)
@@ -221,6 +225,7 @@ def test_without_validation_the_last_epoch_is_kept(tmp_path: Path) -> None:
     assert result.metrics["best_epoch"] == 2 and "val_accuracy" not in result.metrics
 
 
+@pytest.mark.integration
 def test_early_stopping(tmp_path: Path) -> None:
     result = run(tmp_path, "training.epochs=30", "training.patience=1", "training.learning_rate=1e-9")
     assert len(result.history) < 30

@@ -172,6 +172,7 @@ def test_learning_rate_is_halved_on_a_plateau() -> None:
     assert [halvings([5, 4, 4, 4, 4, 4, 3, 3][:n], 2) for n in range(9)] == [0, 0, 0, 0, 1, 1, 2, 2, 2]
 
 
+@pytest.mark.integration
 def test_at_a_halving_training_goes_back_to_the_best_epoch(
     frames: list[HandFrame], cache: Path, tmp_path: Path
 ) -> None:
@@ -260,6 +261,7 @@ def test_joints_move_with_the_image(frames: list[HandFrame], cache: Path) -> Non
     assert not np.array_equal(hands[0][1], moved[0])
 
 
+@pytest.mark.integration
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     make_hands(tmp_path / "hands", 30, color=False)
     monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
@@ -277,6 +279,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
         app(["train", str(tmp_path / "hands"), "--recipe", "auto"], standalone_mode=False)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("layout", "joints"), [("nyu", 14), ("icvl", 16), ("msra", 21)])
 def test_the_other_layouts_train(layout: str, joints: int, cache: Path, tmp_path: Path) -> None:
     {"nyu": write_nyu, "icvl": write_icvl, "msra": write_msra}[layout](tmp_path / "data", 6)

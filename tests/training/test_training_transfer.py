@@ -73,6 +73,7 @@ def test_layers_of_two_streams_and_of_stacked_flow_have_names() -> None:
     assert {"appearance.conv1", "motion.fc6", "motion.fc8"} < set(layers(two_streams("c3d")))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("how", "frozen"),
     [
@@ -177,6 +178,7 @@ def test_a_learning_rate_for_each_layer() -> None:
     )
 
 
+@pytest.mark.integration
 def test_training_on_clips_from_a_network(tmp_path: Path) -> None:
     recipe = tiny("auto", "training.freeze=encoder", "training.epochs=1")
     with pytest.raises(GestaError, match=r"training\.freeze needs a trained network: gesta train --from"):
@@ -205,6 +207,7 @@ def test_training_on_clips_from_a_network(tmp_path: Path) -> None:
         recipe_from(first.bundle, None, ["model.width=1"])
 
 
+@pytest.mark.integration
 def test_dropout_is_the_recipes_when_features_start_from_a_network(tmp_path: Path) -> None:
     folder = feature_folder(tmp_path / "features")
     first = fit_sequences(folder, load_recipe("iqbal/gru", TINY), tmp_path / "1", progress=False, device="cpu")

@@ -122,6 +122,7 @@ def test_what_cannot_be_asked(page: Page) -> None:
     assert page.ask("POST", "/jobs", 409, json={"kind": "train"})["hint"] == "Record a gesture first"
 
 
+@pytest.mark.integration
 def test_a_job_of_a_server_that_was_killed_is_found_and_goes_on(tmp_path: Path) -> None:
     with opened(tmp_path) as page:
         page.label("wave")
