@@ -175,6 +175,16 @@ class TrainingSettings(Strict):
         description="layer -> factor of the learning rate, as in {encoder: 0.1}; 1 for layers not listed",
     )
 
+    def in_one_stage(self, what: str) -> TrainingSettings:
+        """Returns the settings. Raises ValueError for those that only clips take; `what`: what is trained on."""
+        if "auto" in (self.epochs, self.batch):
+            raise ValueError(f"epochs and batch must be numbers for {what}, not auto")
+        of_clips = ("pretrain_epochs", "freeze_encoder", "loss_over", "least_updates")
+        changed = [name for name in of_clips if getattr(self, name) != type(self).model_fields[name].default]
+        if changed:
+            raise ValueError(f"{' and '.join(changed)}: for clips, not for {what}")
+        return self
+
     @model_validator(mode="after")
     def _rprop_has_steps_of_its_own(self) -> TrainingSettings:
         if self.optimizer == "rprop" and self.schedule != "constant":

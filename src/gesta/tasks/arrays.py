@@ -43,11 +43,7 @@ class ArrayRecipe(Recipe):
     @field_validator("training")
     @classmethod
     def _in_one_stage(cls, training: TrainingSettings) -> TrainingSettings:
-        if "auto" in (training.epochs, training.batch):
-            raise ValueError(f"epochs and batch must be numbers for {cls.task}, not auto")
-        if training.pretrain_epochs or training.freeze_encoder or training.loss_over != "last":
-            raise ValueError(f"pretrain_epochs, freeze_encoder and loss_over are for clips, not for {cls.task}")
-        return training
+        return training.in_one_stage(cls.task)
 
 
 class ArrayManifest(Manifest):

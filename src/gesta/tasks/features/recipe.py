@@ -54,8 +54,4 @@ class FeatureClassifierRecipe(Recipe):
     @field_validator("training")
     @classmethod
     def _for_sequences(cls, training: TrainingSettings) -> TrainingSettings:
-        if "auto" in (training.epochs, training.batch):
-            raise ValueError("epochs and batch must be numbers for stored features, not auto")
-        if training.pretrain_epochs or training.freeze_encoder or training.loss_over != "last":
-            raise ValueError("pretrain_epochs, freeze_encoder and loss_over are for clips, not for stored features")
-        return training
+        return training.in_one_stage("stored features")
