@@ -17,10 +17,13 @@ from typer.testing import CliRunner
 from gesta.bundle import io
 from gesta.bundle.io import Bundle
 from gesta.cli import app
+from gesta.clips.decode import iter_frames
 from gesta.models.catalog import BACKBONES
 from gesta.models.resnet import ResNet
-from gesta.schema import GestaError
+from gesta.schema import GestaError, Resource
+from gesta.sources.inputs import one_sample
 from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.feature_store import FeatureFolder
 from gesta.tasks.features import save as sequence_save
 from gesta.tasks.features.backbone_source import backbone_of
 from gesta.tasks.features.manifest import FeatureManifest
@@ -96,6 +99,26 @@ def test_from_videos_to_predictions_without_torch(features: Path, tmp_path: Path
         call("export", bundle.path, "--to", "openvino", "--precision", "int8", "--out", tmp_path / "x")
     with pytest.raises(GestaError, match="a bundle for the task 'features', but a gesture recognizer was expected"):
         io.read(bundle.path, ClipManifest)
+
+
+@pytest.mark.integration
+def test_letterboxed_features_are_those_a_bundle_computes_itself(tmp_path: Path) -> None:
+    data, stored = videos(tmp_path / "data"), {}
+    shared = ("features", data, "--backbone", "resnet18", "--weights", "random", "--size", 64, "--every", 2)
+    for name, options in {"stretched": (), "letterboxed": ("--letterbox",)}.items():
+        call(*shared, "--out", tmp_path / name, "--engine", "torch", *options)
+        stored[name] = FeatureFolder(tmp_path / name).load("light/light2.mkv")
+    assert not np.allclose(stored["stretched"], stored["letterboxed"], atol=0.01)
+    bundle = trained(tmp_path / "letterboxed", tmp_path / "run")
+    assert bundle.manifest.backbone.letterbox and "letterboxed to 64 x 64" in (bundle.path / io.CARD).read_text()
+    model, path = load(bundle.path, engine="torch"), data / "light" / "light2.mkv"
+    np.testing.assert_allclose(model.features(one_sample(path)), stored["letterboxed"], atol=1e-4)
+    whole = model.predict(path).probabilities
+    frames = [image for _, image in iter_frames(Resource(path), "rgb")]
+    for last in (list(model.stream(path))[-1], list(model.stream(frames))[-1], model.predict(np.stack(frames))):
+        assert last.probabilities == pytest.approx(whole, abs=1e-4)
+    with pytest.raises(GestaError, match="letterbox False in the folder, True in the bundle"):
+        call("train", tmp_path / "stretched", "--from", bundle.path, "--out", tmp_path / "no")
 
 
 @pytest.mark.integration

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from features.numbered_videos import video, write_numbered
 
-from gesta.clips.chosen_frames import chosen, read_frames, windows
+from gesta.clips.chosen_frames import chosen, fit_frame, iter_every, read_frames, windows
 from gesta.clips.decode import frame_times
-from gesta.schema import GestaError, Resource, Sample
+from gesta.schema import Frame, GestaError, Resource, Sample
 
 
 def values(frames: np.ndarray) -> list[int]:
@@ -74,3 +74,14 @@ def test_a_video_cut_short(tmp_path: Path) -> None:
     path.write_bytes(b"nothing")
     with pytest.raises(GestaError, match=r"a\.mkv: is not a readable video"):
         read_frames(video(path), 32, frames=20)
+
+
+def test_a_letterbox_keeps_the_shape_whichever_way_frames_come(tmp_path: Path) -> None:
+    sample = video(write_numbered(tmp_path / "a.mkv", 3, 100))  # 64 x 48
+    frames = read_frames(sample, 64, every=2, letterbox=True)
+    expected = np.zeros((2, 64, 64, 3), np.uint8)
+    expected[0, 8:56], expected[1, 8:56] = 100, 104
+    np.testing.assert_array_equal(frames, expected)
+    np.testing.assert_array_equal([image for _, image in iter_every(sample, 64, 2, letterbox=True)], expected)
+    camera = Frame(0.0, color=np.full((48, 64, 3), 100, np.uint8))
+    np.testing.assert_array_equal(fit_frame(camera, 64, letterbox=True), expected[0])

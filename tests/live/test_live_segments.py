@@ -11,7 +11,7 @@ from gesta.clips.motion_gate import MotionGate
 from gesta.live.keys import KeyGate
 from gesta.tasks.features.follow import MOST_FRAMES, SegmentFollower
 
-BACKBONE = SimpleNamespace(size=8)
+BACKBONE = SimpleNamespace(size=8, letterbox=False)
 
 
 class Model:

@@ -76,6 +76,9 @@ Stage = Annotated[str | None, typer.Option("--stage", help="Layer to take featur
 Size = Annotated[
     int | None, typer.Option("--size", min=32, metavar="N", help="Image size in pixels. (default: as published)")
 ]
+Letterbox = Annotated[
+    bool, typer.Option("--letterbox", help="Make frames square with black bars instead of stretching them.")
+]
 AtLeast = Annotated[
     int, typer.Option("--at-least", min=1, help="Use only classes with at least N videos.", rich_help_panel=DATA)
 ]
@@ -98,6 +101,7 @@ def features(
     stage: Stage = None,
     maps: Annotated[bool, typer.Option("--maps", help="Keep the feature maps, not their mean over the image.")] = False,
     size: Size = None,
+    letterbox: Letterbox = False,
     most_frequent: MostFrequent = None,
     at_least: AtLeast = 1,
     layout: FormatOption = None,
@@ -124,6 +128,7 @@ def features(
     existing(data, "data folder")
     if model is not None or backbone == SKELETON:
         others = {"--weights": weights, "--frames": frames, "--stage": stage, "--size": size, "--maps": maps or None}
+        others |= {"--letterbox": letterbox or None}
         others |= {"--every": every} if model is not None else {}
         summary = _encoded(data, out, model, every, layout, others, (engine, device), cluster)
         _told(summary.to_json(), data, json)
@@ -140,7 +145,7 @@ def features(
     listing = read(data, _with_classes(layout, most_frequent, at_least))
     ready = extractor(backbone, weights, stage=stage, pooled=not maps, size=size)
     count = 20 * ready.window if frames is None and every is None else frames
-    recipe = FeatureRecipe(**describe(ready), frames=count, every=every)
+    recipe = FeatureRecipe(**describe(ready), frames=count, every=every, letterbox=letterbox)
     machines = Machines(device, devices, nodes, threads, engine)
     with jobs_in(out, cluster, "features"), progress(f"features of {len(listing.samples)} videos") as tick:
         how: dict[str, Any] = {"machines": machines, "settings": Settings(batch=batch, renew=renew), "progress": tick}

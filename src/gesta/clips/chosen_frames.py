@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips import damage
+from gesta.clips.crops import cut, whole_frame
 from gesta.clips.decode import Kind, decoded, header_times
 from gesta.clips.read import check_depth, inside, past
 from gesta.schema import Frame, GestaError, Resource, Sample
@@ -37,9 +38,17 @@ def windows(positions: list[int], window: int) -> list[int]:
 
 
 def read_frames(
-    sample: Sample, size: int, *, frames: int | None = None, every: int | None = None, window: int = 1
+    sample: Sample,
+    size: int,
+    *,
+    frames: int | None = None,
+    every: int | None = None,
+    window: int = 1,
+    letterbox: bool = False,
 ) -> NDArray[np.uint8]:
     """The chosen frames of a sample as RGB, stretched to size x size: uint8 [n, size, size, 3]; depth as gray.
+
+    `letterbox`: with black bars instead of stretched.
 
     Decodes once and converts only the chosen frames; a whole recording is decoded to its end to detect truncation.
     If decoding finds other frames than the header promises, a second pass chooses among those.
@@ -53,10 +62,10 @@ def read_frames(
         if inside(sample, n, time_s)
     ]
     wanted = _chosen(sample, promised, frames, every, window)
-    seen = _decoded(sample, resource, set(wanted), size)
+    seen = _decoded(sample, resource, set(wanted), size, letterbox)
     if seen.good != promised:
         wanted = _chosen(sample, seen.good, frames, every, window)
-        seen = _decoded(sample, resource, set(wanted), size)
+        seen = _decoded(sample, resource, set(wanted), size, letterbox)
     damage.check(resource, seen.lost, seen.lost + len(seen.good))
     return np.stack([seen.images[index] for index in wanted])
 
@@ -68,7 +77,9 @@ def _chosen(sample: Sample, indices: list[int], frames: int | None, every: int |
     return [indices[position] for position in windows(chosen(len(indices), frames, every), window)]
 
 
-def iter_every(sample: Sample, size: int, every: int) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+def iter_every(
+    sample: Sample, size: int, every: int, letterbox: bool = False
+) -> Iterator[tuple[float, NDArray[np.uint8]]]:
     """Like `read_frames` with `every`, lazily: (seconds from the span's first frame, uint8 [size, size, 3]).
 
     Raises GestaError as `read_frames` does, for a damaged file when the damage is reached.
@@ -89,13 +100,13 @@ def iter_every(sample: Sample, size: int, every: int) -> Iterator[tuple[float, N
         lost += frame.lost and inside(sample, frame.number, frame.time_s)
         if frame.image is not None:
             first = frame.time_s if first is None else first
-            yield frame.time_s - first, _fitted(frame.image, sample, size)
+            yield frame.time_s - first, _fitted(frame.image, sample, size, letterbox)
     damage.check(resource, lost, lost + seen)
     if first is None:
         raise GestaError(f"{sample.id}: the span lies outside {resource}. Correct the label's frames or times.")
 
 
-def fit_frame(frame: Frame, size: int) -> NDArray[np.uint8]:
+def fit_frame(frame: Frame, size: int, letterbox: bool = False) -> NDArray[np.uint8]:
     """A camera frame as backbone input: its colors, else its depth or gray as gray, [size, size, 3].
 
     Raises GestaError for a frame without an image.
@@ -105,7 +116,7 @@ def fit_frame(frame: Frame, size: int) -> NDArray[np.uint8]:
         image = other if image is None else image
     if image is None:
         raise GestaError("The frame has no image. Give its color, depth or gray.")
-    return _fitted(image, None, size)
+    return _fitted(image, None, size, letterbox)
 
 
 def _kind(sample: Sample) -> Kind:
@@ -121,7 +132,7 @@ class _Seen:
     lost: int = 0
 
 
-def _decoded(sample: Sample, resource: Resource, wanted: set[int], size: int) -> _Seen:
+def _decoded(sample: Sample, resource: Resource, wanted: set[int], size: int, letterbox: bool) -> _Seen:
     seen = _Seen()
     for index, time_s, image, lost in decoded(resource, _kind(sample), lambda index, _: index in wanted):
         if past(sample, index, time_s):
@@ -130,18 +141,20 @@ def _decoded(sample: Sample, resource: Resource, wanted: set[int], size: int) ->
             seen.lost += lost
             seen.good += [] if lost else [index]
         if image is not None:
-            seen.images[index] = _fitted(image, sample, size)
+            seen.images[index] = _fitted(image, sample, size, letterbox)
     return seen
 
 
-def _fitted(image: NDArray[np.generic], sample: Sample | None, size: int) -> NDArray[np.uint8]:
-    """The image stretched to size x size; depth is scaled by the sample's unit (None: mm)."""
+def _fitted(image: NDArray[np.generic], sample: Sample | None, size: int, letterbox: bool) -> NDArray[np.uint8]:
+    """The image stretched or letterboxed to size x size; depth is scaled by the sample's unit (None: mm)."""
     if image.ndim == 2:
         if sample is not None:
             check_depth(image, sample)
         step = (1.0 if sample is None else sample.depth_unit_mm) / _DEPTH_STEP_MM
         gray = image if image.dtype == np.uint8 else image * step  # type: ignore[operator]
         image = np.repeat(np.clip(gray, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    if letterbox:
+        image = cut(image, whole_frame(*image.shape[:2]))
     shrinks = min(image.shape[:2]) > size
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (size, size), interpolation=how), np.uint8)  # type: ignore[arg-type]

@@ -35,7 +35,8 @@ class ActionRow:
 class ActionTable:
     """`data`: the layout. `measure`: the quantity reported. `figure`: whether to plot accuracy and loss of every row.
 
-    `quick_backbone`: replaces the quick scale's backbone.
+    `quick_backbone`: replaces the quick scale's backbone. `letterbox`: frames are letterboxed for stored features, as
+    they are for fine-tuning, instead of stretched.
     """
 
     title: str
@@ -45,6 +46,7 @@ class ActionTable:
     measure: Quantity = "error"
     figure: bool = False
     quick_backbone: tuple[str, int] | None = None
+    letterbox: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,7 @@ ACTION_TABLES: dict[str, ActionTable] = {
             *_frames(3, "mean", 0.309, 0.313, "image"),
             *_frames(3, "mean", 0.389, 0.410, "fine-tuned"),
         ),
+        letterbox=True,
         quick_backbone=("resnet18", 64),  # can be fine-tuned by a spatio-temporal ResNet; random weights
     ),
     "iqbal/table-5.3": ActionTable(

@@ -193,6 +193,7 @@ class _Work:
 
     def __init__(self, table: ActionTable, data: Data, scale: Any, wanted: Wanted) -> None:
         self.data, self.size, self.wanted, self.folder = data, scale, wanted, wanted.out / "rows"
+        self.letterbox = table.letterbox
         self.backbone = scale.backbone and (table.quick_backbone or scale.backbone)
         named = [change.partition("=")[2] for change in wanted.sets if change.startswith("weights=")]
         self.weights = named[-1] if named else None
@@ -250,7 +251,16 @@ class _Work:
         if tuned is None and told not in self.notes:
             self.notes.append(told)
         pixels = self.backbone[1] if self.backbone else None
-        job = feature_job(self.listing(layout), self.wanted.out, recipe.features, backbone, pixels, weights, tuned)
+        job = feature_job(
+            self.listing(layout),
+            self.wanted.out,
+            recipe.features,
+            backbone,
+            pixels,
+            weights,
+            tuned,
+            self.letterbox,
+        )
         self.steps[1].append(job)
         return job
 

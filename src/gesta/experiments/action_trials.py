@@ -55,12 +55,14 @@ def feature_job(
     size: int | None,
     weights: str | None,
     tuned: Job | None,
+    letterbox: bool = False,
 ) -> Job:
     """Returns a job that stores features; `tuned`: the job whose network computes them."""
     given = weights if tuned is None else str(tuned.leaves)
     made_by = weights if tuned is None else tuned.key
     content = identity(Parts(listing))
-    key = key_of("features", listing.layout, content, wanted.model_dump(), backbone, size, made_by)
+    fitted = ("letterbox",) if letterbox else ()
+    key = key_of("features", listing.layout, content, wanted.model_dump(), backbone, size, made_by, *fitted)
     leaves = out / "features" / key
     arguments = {
         "listing": listing,
@@ -69,6 +71,7 @@ def feature_job(
         "size": size,
         "weights": given,
         "leaves": leaves,
+        "letterbox": letterbox,
     }
     title = f"features of {backbone}, {wanted.stage or 'last stage'}"
     function = "gesta.experiments.action_trials:run_features"
@@ -76,7 +79,13 @@ def feature_job(
 
 
 def run_features(
-    listing: Listing, wanted: StoredFeatures, backbone: str, size: int | None, weights: str | None, leaves: Path
+    listing: Listing,
+    wanted: StoredFeatures,
+    backbone: str,
+    size: int | None,
+    weights: str | None,
+    leaves: Path,
+    letterbox: bool,
 ) -> dict[str, Any]:
     """Stores the features of all samples, like `gesta features`."""
     from gesta.tasks.feature_store import FeatureRecipe
@@ -85,7 +94,7 @@ def run_features(
 
     started = time.monotonic()
     ready = extractor(backbone, weights, stage=wanted.stage, size=size)
-    recipe = FeatureRecipe(**describe(ready), frames=wanted.frames, every=wanted.every)
+    recipe = FeatureRecipe(**describe(ready), frames=wanted.frames, every=wanted.every, letterbox=letterbox)
     summary = run(listing, leaves, ready, recipe, machines=Machines(device="auto", threads=1))
     videos = 0 if summary is None else summary.videos
     return {"videos": videos, "folder": str(leaves), "seconds": time.monotonic() - started}

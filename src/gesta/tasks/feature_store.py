@@ -43,6 +43,7 @@ class FeatureRecipe:
 
     `weights`: sha256 over the backbone's tensors. `stage`: layer they were taken from. `pooled`: averaged over the
     image. `frames`: number of frames per video; otherwise every `every`-th. `window`: frames that one feature covers.
+    `letterbox`: frames got black bars to be square; otherwise they were stretched.
     """
 
     backbone: str
@@ -53,10 +54,15 @@ class FeatureRecipe:
     frames: int | None
     every: int | None
     window: int = 1
+    letterbox: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """Returns the fields, without those that are newer than the first feature folders and at their default."""
+        return {name: value for name, value in asdict(self).items() if name != "letterbox" or value}
 
     @property
     def key(self) -> str:
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.document(), sort_keys=True).encode()).hexdigest()
 
     def differences(self, other: FeatureRecipe) -> list[str]:
         """Returns `name: mine, not theirs` for each field that differs."""
@@ -104,7 +110,7 @@ def claim(folder: Path, recipe: FeatureRecipe, layout: str, source: str | None =
         return
     if any(not found.name.startswith(".") and found.name != RECIPE for found in folder.iterdir()):
         raise GestaError(f"{folder}: contains other files. Choose an empty or new folder.", usage=True)
-    document = {"format_version": FORMAT_VERSION, "layout": layout, "source": source, "recipe": asdict(recipe)}
+    document = {"format_version": FORMAT_VERSION, "layout": layout, "source": source, "recipe": recipe.document()}
     write_json(path, document)
 
 

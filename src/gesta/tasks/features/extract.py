@@ -114,7 +114,14 @@ def batches(
 
 def _units(sample: Sample, recipe: FeatureRecipe) -> NDArray[np.uint8]:
     """Return the network's inputs, stacked: frames [n, H, W, 3] or windows [n, w, H, W, 3]."""
-    frames = read_frames(sample, recipe.size, frames=recipe.frames, every=recipe.every, window=recipe.window)
+    frames = read_frames(
+        sample,
+        recipe.size,
+        frames=recipe.frames,
+        every=recipe.every,
+        window=recipe.window,
+        letterbox=recipe.letterbox,
+    )
     return frames if recipe.window == 1 else frames.reshape(-1, recipe.window, *frames.shape[1:])
 
 

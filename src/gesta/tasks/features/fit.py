@@ -189,6 +189,7 @@ def _initialized(start: Bundle[FeatureManifest], folder: FeatureFolder, settings
         "stage": used.stage,
         "size": used.size,
         "window": used.window,
+        "letterbox": used.letterbox,
     }
     wrong = [
         f"{name} {getattr(held, name)!s:.12} in the folder, {value!s:.12} in the bundle"
@@ -198,8 +199,7 @@ def _initialized(start: Bundle[FeatureManifest], folder: FeatureFolder, settings
     if wrong:
         raise GestaError(
             f"{folder.folder}: other features than {start.path} was trained on: {'; '.join(wrong)}. Compute them "
-            "with the "
-            "same gesta features command, or start from another bundle."
+            "with the same gesta features command, or start from another bundle."
         )
     network = build_sequence(features=used.features, classes=len(manifest.labels), **settings.model_dump())
     network.load_state_dict({name: torch.from_numpy(array) for name, array in load_weights(start, "head").items()})

@@ -14,6 +14,7 @@ from gesta.clips.motion_gate import MotionGate
 from gesta.decoder import GestureEvent
 from gesta.decoding import DecoderSpec
 from gesta.schema import Frame
+from gesta.tasks.features.manifest import BackboneUse
 
 LEAST_S = 0.4
 """Shorter segments are ignored."""
@@ -38,10 +39,10 @@ class Segment:
     seen: int = 0
     every: int = 1
 
-    def add(self, image: NDArray[np.uint8], time_s: float, size: int) -> None:
+    def add(self, image: NDArray[np.uint8], time_s: float, used: BackboneUse) -> None:
         """Add the next frame, an RGB image."""
         if self.seen % self.every == 0:
-            self.kept.append(fit_frame(Frame(time_s, color=image), size))
+            self.kept.append(fit_frame(Frame(time_s, color=image), used.size, used.letterbox))
         if len(self.kept) > MOST_FRAMES:
             self.kept, self.every = self.kept[::2], 2 * self.every
         self.last_s, self.seen = time_s, self.seen + 1
@@ -66,7 +67,7 @@ class SegmentFollower:
         if not self.gate(value, time_s):
             return self._close(time_s)
         self._segment = self._segment or Segment(time_s, time_s)
-        self._segment.add(value, time_s, self._recognizer.manifest.backbone.size)
+        self._segment.add(value, time_s, self._recognizer.manifest.backbone)
         return []
 
     def finish(self) -> list[GestureEvent]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import not_
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field
@@ -19,6 +20,9 @@ class BackboneUse(Strict):
     frames: int | None = Field(None, ge=1, description="exactly this many frames of each video")
     every: int | None = Field(None, ge=1, description="or every n-th frame")
     window: int = Field(1, ge=1, description="frames per feature")
+    letterbox: bool = Field(
+        False, exclude_if=not_, description="frames get black bars to be square, instead of being stretched"
+    )
     features: int = Field(ge=1, description="length of a feature vector, D")
 
     @property
@@ -64,8 +68,9 @@ class FeatureManifest(Manifest):
         which = (
             f"{used.frames} frames, evenly spread" if used.frames is not None else f"one of every {used.every} frames"
         )
+        fitted = "letterboxed" if used.letterbox else "stretched"
         return [
-            f"RGB video (depth as gray), stretched to {used.size} x {used.size} pixels; {which}",
+            f"RGB video (depth as gray), {fitted} to {used.size} x {used.size} pixels; {which}",
             f"backbone {used.name} up to {used.stage}, {used.features} features, {inside}",
             f"the backbone's weights: {used.weights}",
         ]

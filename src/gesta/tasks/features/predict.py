@@ -70,7 +70,9 @@ def _parts(bundle: Bundle[FeatureManifest], backbone: Bundle[FeatureManifest] | 
 
 def read_video(sample: Sample, used: BackboneUse) -> NDArray[np.uint8]:
     """Return frames [n, H, W, 3] or windows [n, w, H, W, 3]. Raises GestaError."""
-    frames = read_frames(sample, used.size, frames=used.frames, every=used.every, window=used.window)
+    frames = read_frames(
+        sample, used.size, frames=used.frames, every=used.every, window=used.window, letterbox=used.letterbox
+    )
     return frames.reshape(-1, *used.shape)
 
 
@@ -79,7 +81,8 @@ def fit_video(video: NDArray[np.uint8], used: BackboneUse) -> NDArray[np.uint8]:
     if not is_video(video):
         raise GestaError(f"The model takes RGB frames, uint8 [T, H, W, 3], not {video.dtype} {list(video.shape)}.")
     places = windows(chosen(len(video), used.frames, used.every), used.window)
-    return np.stack([fit_frame(Frame(0.0, color=video[i]), used.size) for i in places]).reshape(-1, *used.shape)
+    fitted = [fit_frame(Frame(0.0, color=video[i]), used.size, used.letterbox) for i in places]
+    return np.stack(fitted).reshape(-1, *used.shape)
 
 
 class SequenceRecognizer:
@@ -124,7 +127,7 @@ class SequenceRecognizer:
         then sees only the last `last`. `fps` assigns times to RGB images without time stamps. Raises GestaError (usage)
         as `open_stream` does.
         """
-        return follow(self.open_stream(last), frames, self.manifest.backbone.size, fps)
+        return follow(self.open_stream(last), frames, self.manifest.backbone, fps)
 
     def open_stream(self, last: int = LAST) -> SequenceStream:
         """Open a stream to push frames into manually. Several may be open at once.

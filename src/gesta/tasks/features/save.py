@@ -88,6 +88,7 @@ def write_features_bundle(
         frames=made.frames,
         every=made.every,
         window=made.window,
+        letterbox=made.letterbox,
         features=features.load(used[0].id).shape[1],
     )
     write_bundle(

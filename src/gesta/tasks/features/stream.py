@@ -19,7 +19,7 @@ from gesta.clips.plane import RawFrame, as_frame, check_frame, timed
 from gesta.schema import Frame, GestaError, Prediction, Sample
 from gesta.sources.inputs import one_sample
 from gesta.tasks.classification import prediction
-from gesta.tasks.features.manifest import FeatureManifest
+from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
 
 LAST = 256
 """Number of features kept. In a longer stream, the classifier sees a sliding window of the last LAST features."""
@@ -77,7 +77,8 @@ class SequenceStream:
                 "before."
             )
         self._restarts = self._clock.restarts
-        return self.push_kept(now_s, fit_frame(frame, self._manifest.backbone.size)) if kept else []
+        used = self._manifest.backbone
+        return self.push_kept(now_s, fit_frame(frame, used.size, used.letterbox)) if kept else []
 
     def push_kept(self, time_s: float, image: NDArray[np.uint8]) -> list[Prediction]:
         """Add a frame that is kept, [size, size, 3]."""
@@ -119,14 +120,14 @@ def kept_every(manifest: FeatureManifest) -> int:
 def follow(
     stream: SequenceStream,
     frames: Iterable[Frame | RawFrame | NDArray[np.uint8]] | str | Path | Sample,
-    size: int,
+    used: BackboneUse,
     fps: float,
 ) -> Iterator[Prediction]:
     """Yield predictions for a stream of frames, a video file or a Sample; RGB images are timed by `fps`."""
     if isinstance(frames, (str, Path)):
         frames = one_sample(frames)
     if isinstance(frames, Sample):
-        for time_s, image in iter_every(frames, size, stream.every):
+        for time_s, image in iter_every(frames, used.size, stream.every, used.letterbox):
             yield from stream.push_kept(time_s, image)
     else:
         for index, given in enumerate(frames):

@@ -167,7 +167,17 @@ class FeatureTask(classification.Classifies):
     def embeds(self, manifest: FeatureManifest) -> FeatureRecipe:
         """Return the settings of these vectors, as recorded by `gesta features`."""
         used = manifest.backbone
-        return FeatureRecipe(used.name, used.weights, used.stage, True, used.size, used.frames, used.every, used.window)
+        return FeatureRecipe(
+            used.name,
+            used.weights,
+            used.stage,
+            True,
+            used.size,
+            used.frames,
+            used.every,
+            used.window,
+            used.letterbox,
+        )
 
     def rates(
         self,
