@@ -127,12 +127,10 @@ def features(
     need("train", "torch", "lightning")
     existing(data, "data folder")
     if model is not None or backbone == SKELETON:
-        others = {"--weights": weights, "--frames": frames, "--stage": stage, "--size": size, "--maps": maps or None}
-        others |= {"--letterbox": letterbox or None}
-        others |= {"--every": every} if model is not None else {}
-        summary = _encoded(data, out, model, every, layout, others, (engine, device), cluster)
-        _told(summary.to_json(), data, json)
-        return
+        others = {"--weights": weights, "--frames": frames, "--stage": stage, "--size": size}
+        others |= {"--maps": maps or None, "--letterbox": letterbox or None, "--every": every if model else None}
+        made = _encoded(data, out, model, every, layout, others, (engine, device), cluster)
+        return _told(made.to_json(), data, json)
     _one_of(frames, every, "--frames and --every exclude each other. Give one of them.")
     if devices * nodes > 1:
         _one_of(cluster, devices, "--devices and --nodes exclude --cluster. Give either of them, or --cluster.")
@@ -147,9 +145,9 @@ def features(
     count = 20 * ready.window if frames is None and every is None else frames
     recipe = FeatureRecipe(**describe(ready), frames=count, every=every, letterbox=letterbox)
     machines = Machines(device, devices, nodes, threads, engine)
+    how: dict[str, Any] = {"machines": machines, "settings": Settings(batch=batch, renew=renew)}
     with jobs_in(out, cluster, "features"), progress(f"features of {len(listing.samples)} videos") as tick:
-        how: dict[str, Any] = {"machines": machines, "settings": Settings(batch=batch, renew=renew), "progress": tick}
-        summary = run(listing, out, ready, recipe, source=_source(weights), **how)
+        summary = run(listing, out, ready, recipe, source=_source(weights), progress=tick, **how)
     if summary is not None:
         _told(summary.to_json(), data, json, (*listing.problems[:SHOWN_SKIPPED], *summary.notes))
 
