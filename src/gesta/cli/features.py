@@ -129,8 +129,8 @@ def features(
     if model is not None or backbone == SKELETON:
         others = {"--weights": weights, "--frames": frames, "--stage": stage, "--size": size}
         others |= {"--maps": maps or None, "--letterbox": letterbox or None, "--every": every if model else None}
-        made = _encoded(data, out, model, every, layout, others, (engine, device), cluster)
-        return _told(made.to_json(), data, json)
+        _told(_encoded(data, out, model, every, layout, others, (engine, device), cluster), data, json)
+        return
     _one_of(frames, every, "--frames and --every exclude each other. Give one of them.")
     if devices * nodes > 1:
         _one_of(cluster, devices, "--devices and --nodes exclude --cluster. Give either of them, or --cluster.")
@@ -184,8 +184,8 @@ def _encoded(
     others: dict[str, Any],
     at: tuple[str | None, str],
     cluster: str | None,
-) -> Any:
-    """Vectors by a skeleton or a model. Raises GestaError (usage) for options of backbones."""
+) -> dict[str, Any]:
+    """What came out: vectors by a skeleton or a model. Raises GestaError (usage) for options of backbones."""
     from gesta.engines.base import Placement
     from gesta.sources.catalog import read
     from gesta.tasks.encoders import model_encoder, skeleton_encoder
@@ -196,7 +196,9 @@ def _encoded(
     recipe, encode = skeleton_encoder(every) if model is None else model_encoder(model, Placement(*at))
     listing = read(data, layout)
     with jobs_in(out, cluster, "features"), progress(f"features of {len(listing.samples)} recordings") as tick:
-        return encode_all(listing, out, recipe, encode, tick, model=model, every=every, at=Placement(*at))
+        made = encode_all(listing, out, recipe, encode, tick, model=model, every=every, at=Placement(*at))
+    document: dict[str, Any] = made.to_json()
+    return document
 
 
 def _source(weights: str | None) -> str:
