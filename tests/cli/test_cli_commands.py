@@ -95,6 +95,7 @@ def test_every_help_says_what_it_does_shows_an_example_and_no_type_of_python():
     ("arguments", "meant"),
     [
         (["trian", "data"], "no command 'trian'. Did you mean train?"),
+        (["inspect", "data"], "no command 'inspect'. Did you mean data inspect?"),
         (["data", "inspekt"], "no command 'inspekt'. Did you mean inspect?"),
         (["train", ".", "--recpie", "auto"], "no option --recpie. Did you mean --recipe?"),
         (["train", ".", "--epochs", "3"], "no option --epochs. It is in the recipe: --set training.epochs=..."),

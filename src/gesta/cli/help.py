@@ -80,8 +80,14 @@ class Group(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            ctx.fail(f"no command {args[0]!r}.{did_you_mean(args[0], self.list_commands(ctx))}")
+            ctx.fail(f"no command {args[0]!r}.{did_you_mean(args[0], self._paths(ctx)).replace('.', ' ')}")
         return super().resolve_command(ctx, args)
+
+    def _paths(self, ctx: Any) -> list[str]:
+        """The commands, and those of groups with a dot: data.inspect."""
+        names = self.list_commands(ctx)
+        inner = {name: getattr(self.get_command(ctx, name), "commands", {}) for name in names}
+        return [*names, *(f"{name}.{command}" for name, commands in inner.items() for command in commands)]
 
 
 def sections(parameters: list[Any]) -> dict[str, list[tuple[str, str]]]:
