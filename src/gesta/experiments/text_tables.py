@@ -83,7 +83,7 @@ TEXT_TABLES: dict[str, TextTable] = {
         _PART_V,
         "a folder of captions in Flickr8k's layout",
         "perplexity",
-        (QualityRow("1 LSTM layer of 320, tied", "text/captions"),),
+        (QualityRow("1 LSTM layer of 512, tied", "text/captions"),),
         2,
     ),
     "tutorial/translation": TextTable(
