@@ -131,8 +131,8 @@ def test_what_ends_a_command_from_outside_is_one_line(raised, code, said):
 @pytest.mark.parametrize(
     ("what", "first"), [("nyu --images 400", "train/*.png"), ("chalearn2014 --people 20", "*/.*partial/*.mp4")]
 )
-@pytest.mark.parametrize("group", [True, False])
-def test_ctrl_c_in_a_real_command_says_how_to_go_on(tmp_path, what, first, group):
+@pytest.mark.parametrize(("group", "again_s"), [(True, None), (False, None), (True, 0.0), (True, 0.3)])
+def test_ctrl_c_in_a_real_command_says_how_to_go_on(tmp_path, what, first, group, again_s):
     kind, *options = what.split()
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from gesta.cli import main; main()"
     command = [
@@ -150,8 +150,12 @@ def test_ctrl_c_in_a_real_command_says_how_to_go_on(tmp_path, what, first, group
         assert process.poll() is None
         time.sleep(0.05)
     (os.killpg if group else os.kill)(process.pid, signal.SIGINT)
+    if again_s is not None:  # an impatient user
+        time.sleep(again_s)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=20)
-    assert process.returncode == 130
+    assert process.returncode in (130, -signal.SIGINT)
     assert "Traceback" not in error
     assert f"To continue: gesta data make {kind}" in error
 

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -33,7 +34,7 @@ def run(app: Callable[[], object], arguments: Sequence[str]) -> None:
         _fail(str(error), 2 if error.usage else 1)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            _fail(_go_on(arguments), INTERRUPTED, word="Stopped:")
+            _stopped(arguments)
         raise
     except BrokenProcessPool:
         _fail("a process of this command was killed, perhaps for lack of memory. Run the command again.", 1)
@@ -52,9 +53,19 @@ def _run(app: Callable[[], object]) -> None:
     try:
         app()
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         raise SystemExit(INTERRUPTED) from None
     finally:
         sys.stdout.flush()
+
+
+def _stopped(arguments: Sequence[str]) -> NoReturn:
+    """Says how to go on. Another Ctrl-C is ignored until then, and after it ends the program at once."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        _fail(_go_on(arguments), INTERRUPTED, word="Stopped:")
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _write_any_text() -> None:

@@ -153,8 +153,9 @@ def _recorded(now: Working, every: Sequence[Job], todo: Sequence[Job], workers: 
 def _processes(jobs: Sequence[Job], workers: int, at: Site) -> Iterator[tuple[Job, Outcome]]:
     context = multiprocessing.get_context("spawn")  # the same on every platform, and safe with threads
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start) as pool:
-        futures = {pool.submit(perform, job, at): job for job in jobs}
         try:
+            with _interrupt_blocked():
+                futures = {pool.submit(perform, job, at): job for job in jobs}
             for future in as_completed(futures):
                 yield futures[future], _outcome(future.result)
         except BaseException:
@@ -173,10 +174,21 @@ def _outcome(result: Callable[[], Outcome]) -> Outcome:
         return Outcome(why=f"{type(error).__name__}: {error}", kind=type(error).__name__)
 
 
+@contextmanager
+def _interrupt_blocked() -> Iterator[None]:
+    """Ctrl-C waits until the end of the block. Processes started in it get it once `_start` has run."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start() -> None:
     """Initializes a new process: one thread for computation, no traceback on Ctrl-C, ends with its parent."""
-    one_thread()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    one_thread()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
