@@ -119,6 +119,8 @@ def test_letterboxed_features_are_those_a_bundle_computes_itself(tmp_path: Path)
         assert last.probabilities == pytest.approx(whole, abs=1e-4)
     with pytest.raises(GestaError, match="letterbox False in the folder, True in the bundle"):
         call("train", tmp_path / "stretched", "--from", bundle.path, "--out", tmp_path / "no")
+    with pytest.raises(GestaError, match="letterbox True, but the folder has False"):
+        call("evaluate", bundle.path, tmp_path / "stretched", "--split", "all")
 
 
 @pytest.mark.integration

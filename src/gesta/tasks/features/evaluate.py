@@ -43,9 +43,7 @@ def _stored(recognizer: SequenceRecognizer, samples: Sequence[Sample]) -> Featur
     folder = samples[0].files[0].path.parent
     if not (folder / RECIPE).is_file():
         return None
-    used = recognizer.manifest.backbone
-    expected = {"backbone": used.name, "weights": used.weights, "stage": used.stage, "size": used.size}
-    return FeatureFolder(folder, expected)
+    return FeatureFolder(folder, recognizer.manifest.backbone.computed)
 
 
 def answers(

@@ -183,17 +183,9 @@ def _initialized(start: Bundle[FeatureManifest], folder: FeatureFolder, settings
     """
     manifest, held = start.manifest, folder.recipe
     used = manifest.backbone
-    facts: dict[str, object] = {
-        "backbone": used.name,
-        "weights": used.weights,
-        "stage": used.stage,
-        "size": used.size,
-        "window": used.window,
-        "letterbox": used.letterbox,
-    }
     wrong = [
         f"{name} {getattr(held, name)!s:.12} in the folder, {value!s:.12} in the bundle"
-        for name, value in facts.items()
+        for name, value in used.computed.items()
         if getattr(held, name) != value
     ]
     if wrong:

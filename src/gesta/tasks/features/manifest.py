@@ -9,6 +9,8 @@ from pydantic import Field
 
 from gesta.bundle.manifest import Artifact, Manifest, Names, Strict
 
+_COMPUTED = ("weights", "stage", "size", "window", "letterbox")
+
 
 class BackboneUse(Strict):
     """The frozen backbone, and which frames of a video it sees. `weights`: SHA-256 over its tensors."""
@@ -24,6 +26,11 @@ class BackboneUse(Strict):
         False, exclude_if=not_, description="frames get black bars to be square, instead of being stretched"
     )
     features: int = Field(ge=1, description="length of a feature vector, D")
+
+    @property
+    def computed(self) -> dict[str, object]:
+        """How features are computed, as a FeatureRecipe names it; which frames they are computed of is not included."""
+        return {"backbone": self.name, **{name: getattr(self, name) for name in _COMPUTED}}
 
     @property
     def shape(self) -> tuple[int, ...]:
