@@ -55,7 +55,7 @@ SCALES = {"quick": TextScale(("training.epochs=2",), 3.0), "full": TextScale((),
 _PART_V = "Ptucha 2019, part V"
 _CHARACTERS = (
     QualityRow("1 LSTM layer of 192", "text/characters-tiny"),
-    QualityRow("2 LSTM layers of 512", "text/characters-small", cost=6.0),
+    QualityRow("2 LSTM layers of 384", "text/characters-small", cost=4.0),
     QualityRow("3 LSTM layers of 512", "text/characters", cost=12.0),
 )
 _WITHOUT = ("model.attention=false",)
