@@ -125,13 +125,21 @@ class ActionTables(Experiment):
         return f"accuracy {result['accuracy']:.3f}" if "accuracy" in result else "done"
 
     def draw(self, plan: Plan, results: Results, folder: Path) -> dict[str, Path]:  # noqa: ARG002
-        """Plots accuracy and loss over epochs for the first seed of each row (as in the sprint report)."""
+        """Plots accuracy and loss over epochs for the first seed of each row (as in the sprint report).
+
+        If rows start from another network, one more figure compares the reported rows: with transfer and from scratch.
+        """
+        from gesta.experiments.clip_tables import draw_curves
         from gesta.training.figure import draw_history
 
         files = {}
         for count, (label, runs) in enumerate(results.items() if self.table.figure else (), 1):
             files[f"figure {label}"] = path = folder / f"history-{count}.png"
             draw_history(runs[0]["history"], path, label)
+        if any(row.start is not None for row in self.table.rows):
+            reported = [row.label for row in self.table.rows if row.reported is not None and row.label in results]
+            files["figure of the reported rows"] = path = folder / "curves.png"
+            draw_curves({label: [r["history"] for r in results[label]] for label in reported}, path)
         return files
 
 
