@@ -53,7 +53,7 @@ LIMITS: dict[str, tuple[int | None, int | None]] = {
     "package-circles": (0, 0),
     "long-functions": (0, 0),
     "many-parameters": (3, 5),
-    "near-duplicates": (27, 42),
+    "near-duplicates": (26, 42),
     "statements": (None, 17961),
 }
 """Rule -> current limit (`make lint` fails above it) and goal; None: only reported.
