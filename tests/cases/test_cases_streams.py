@@ -53,7 +53,7 @@ def test_an_odd_frame_is_named_by_a_feature_classifier(name, monkeypatch):
     from types import SimpleNamespace
 
     monkeypatch.setattr("gesta.tasks.features.stream.kept_every", lambda _manifest: 1)
-    backbone = SimpleNamespace(size=32, window=1, features=2)
+    backbone = SimpleNamespace(size=32, letterbox=False, window=1, features=2)
     manifest = SimpleNamespace(backbone=backbone, labels=("a", "b"))
     stream = SequenceStream(lambda _f: np.zeros((1, 2), np.float32), lambda _f: np.array([[0.5, 0.5]]), manifest)
     frame, why = ODD[name]

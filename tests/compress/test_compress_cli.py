@@ -86,7 +86,7 @@ def test_people_are_divided_as_in_the_training(gesta, tmp_path: Path, monkeypatc
     (model / "manifest.json").write_text(json.dumps(manifest))
     data, seeds = write_set(tmp_path / "data"), []
 
-    def stop(_listing: object, seed: int, _protocol: str) -> None:
+    def stop(_listing: object, seed: int, _protocol: str, _recipe: object) -> None:
         seeds.append(seed)
         raise GestaError("enough")
 
