@@ -42,7 +42,7 @@ VARIANTS = [
     for name in SEQUENCES
     for layers in ((1,) if name == "mean" else (1, 2))
     for dense in (1, 2)
-    for normalise, changes in ((False, False), (True, False), (True, True))
+    for normalise, changes in ((False, False), (True, False), *([] if name == "mean" else [(True, True)]))
 ]
 
 
@@ -89,7 +89,7 @@ def test_z_normalization_by_hand() -> None:
     assert seen == [3.0] * 9 + [4.0]  # (5 - 2) / 1; a feature that never changes keeps its scale
 
 
-@pytest.mark.parametrize("name", SEQUENCES)
+@pytest.mark.parametrize("name", ["gru", "lstm"])
 def test_changes_do_not_see_what_stays_the_same(name: str) -> None:
     network = small(name, changes=True).eval()
     with torch.no_grad():
@@ -198,6 +198,8 @@ class TestRecipes:
             load("auto", FeatureClassifierRecipe)
         with pytest.raises(RecipeError, match="epochs and batch must be numbers"):
             load_recipe("iqbal/gru", ["training.epochs=auto"])
+        with pytest.raises(RecipeError, match="their mean is only the last feature less the first"):
+            load_recipe("iqbal/mean", ["model.changes=true"])
         with pytest.raises(RecipeError, match=r"Allowed: gru, lstm, mean\. Did you mean gru\?"):
             load_recipe("iqbal/gru", ["model.name=grus"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import not_
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from gesta.recipes.schema import OR_OUTSIDE, NetworkSettings, Recipe, Strict, TrainingSettings
 
@@ -39,6 +39,12 @@ class SequenceModelSettings(NetworkSettings):
         exclude_if=not_,  # so that run keys and bundles from before the option existed stay the same
         description="dropout only on the inputs of recurrent layers, one mask per sequence, and Keras' initial weights",
     )
+
+    @model_validator(mode="after")
+    def _changes_are_in_order(self) -> SequenceModelSettings:
+        if self.changes and self.name == "mean":
+            raise ValueError("changes: their mean is only the last feature less the first; choose name lstm or gru")
+        return self
 
 
 class FeatureClassifierRecipe(Recipe):
