@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -177,6 +178,9 @@ def _outcome(result: Callable[[], Outcome]) -> Outcome:
 @contextmanager
 def _interrupt_blocked() -> Iterator[None]:
     """Ctrl-C waits until the end of the block. Processes started in it get it once `_start` has run."""
+    if sys.platform == "win32":  # has no signal masks
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -187,7 +191,8 @@ def _interrupt_blocked() -> Iterator[None]:
 def _start() -> None:
     """Initializes a new process: one thread for computation, no traceback on Ctrl-C, ends with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     one_thread()
     parent = multiprocessing.parent_process()
     if parent is not None:

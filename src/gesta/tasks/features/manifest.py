@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import not_
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -28,7 +28,7 @@ class BackboneUse(Strict):
     features: int = Field(ge=1, description="length of a feature vector, D")
 
     @property
-    def computed(self) -> dict[str, object]:
+    def computed(self) -> dict[str, Any]:
         """How features are computed, as a FeatureRecipe names it; which frames they are computed of is not included."""
         return {"backbone": self.name, **{name: getattr(self, name) for name in _COMPUTED}}
 

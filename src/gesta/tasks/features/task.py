@@ -167,17 +167,7 @@ class FeatureTask(classification.Classifies):
     def embeds(self, manifest: FeatureManifest) -> FeatureRecipe:
         """Return the settings of these vectors, as recorded by `gesta features`."""
         used = manifest.backbone
-        return FeatureRecipe(
-            used.name,
-            used.weights,
-            used.stage,
-            True,
-            used.size,
-            used.frames,
-            used.every,
-            used.window,
-            used.letterbox,
-        )
+        return FeatureRecipe(**used.computed, pooled=True, frames=used.frames, every=used.every)
 
     def rates(
         self,
