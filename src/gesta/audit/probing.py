@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import av
@@ -17,6 +16,7 @@ from gesta.clips.skeleton_files import NobodyTracked
 from gesta.clips.skeleton_frames import UNKNOWN_FPS, skeletons_of, times_of
 from gesta.clips.tracks import Role
 from gesta.schema import GestaError, Resource, Sample
+from gesta.threads import Threads
 
 Progress = Callable[[int, int], None]
 
@@ -69,7 +69,7 @@ def open_files(samples: Sequence[Sample], progress: Progress | None = None) -> F
     with_skeleton = {s.skeleton: s for s in samples if s.skeleton is not None}
     total = len(videos) + len(with_skeleton)
     facts = Facts({}, {})
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+    with Threads(max_workers=os.cpu_count() or 1) as pool:
         for done, (resource, found) in enumerate(
             zip(videos, pool.map(open_video, videos, roles), strict=True), start=1
         ):

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import NoReturn
 
 from gesta.schema import GestaError
+from gesta.threads import end_all
 from gesta.untrusted import printable, valid_text
 
 INTERRUPTED = 130
@@ -54,6 +55,7 @@ def _run(app: Callable[[], object]) -> None:
         app()
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        end_all()
         raise SystemExit(INTERRUPTED) from None
     finally:
         sys.stdout.flush()

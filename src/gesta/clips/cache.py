@@ -13,7 +13,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from gesta.files import write_whole
 from gesta.jobs.job import Job, key_of
 from gesta.jobs.pool import on_cluster, outcomes, portions
 from gesta.schema import Clip, GestaError, Problem, Resource, Sample, frame_files, is_preprocessed
+from gesta.threads import Threads
 from gesta.untrusted import NPY_FAULTS
 
 DEFAULT_LIMIT = 20 * 2**30
@@ -239,14 +240,10 @@ def _run(
         for job in jobs:
             yield _prepare_job(job, transform)
         return
-    with ThreadPoolExecutor(workers) as pool:  # decoding and image operations release the interpreter's lock
+    with Threads(workers) as pool:  # decoding and image operations release the interpreter's lock
         futures = {pool.submit(_prepare_job, job, transform): len(job) for job in jobs}
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for future in as_completed(futures):
+            yield future.result()
 
 
 def prepare_all(recordings: Sequence[Sequence[tuple[Sample, Path]]], transform: Transform) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -20,6 +20,7 @@ from gesta.clips.shards import CONTENTS, SUMS, Contents, Part, ShardFile, ShardI
 from gesta.clips.transform import Transform
 from gesta.files import write_whole
 from gesta.schema import SHARD, GestaError, Listing, Problem, Sample, bytes_of, nothing_usable
+from gesta.threads import Threads
 
 SHARD_BYTES = 2**30
 NO_FINGERPRINT = "0" * 64
@@ -142,7 +143,7 @@ def _prepared(todo: Sequence[Sample], plan: Plan, workers: int | None) -> Iterat
         recordings.setdefault(sample.files, []).append(sample)
     workers = workers or os.cpu_count() or 1
     cache = ClipCache()
-    with ThreadPoolExecutor(workers) as pool:
+    with Threads(workers) as pool:
         yield from (
             clip
             for clips in _ahead(pool, lambda one: _recording(one, plan, cache), recordings.values(), 2 * workers)
@@ -151,7 +152,7 @@ def _prepared(todo: Sequence[Sample], plan: Plan, workers: int | None) -> Iterat
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, work: Callable[[list[Sample]], list[Prepared]], items: Iterable[list[Sample]], depth: int
+    pool: Threads, work: Callable[[list[Sample]], list[Prepared]], items: Iterable[list[Sample]], depth: int
 ) -> Iterator[list[Prepared]]:
     """Results in the order of the items, with at most `depth` pending."""
     waiting: deque[Future[list[Prepared]]] = deque()

@@ -26,6 +26,7 @@ from gesta.jobs.cluster import Cluster
 from gesta.jobs.job import Job
 from gesta.jobs.perform import Outcome, Site, one_thread, perform, site
 from gesta.schema import GestaError
+from gesta.threads import end_processes
 
 Say = Callable[[str], None]
 T = TypeVar("T")
@@ -153,17 +154,17 @@ def _recorded(now: Working, every: Sequence[Job], todo: Sequence[Job], workers: 
 
 def _processes(jobs: Sequence[Job], workers: int, at: Site) -> Iterator[tuple[Job, Outcome]]:
     context = multiprocessing.get_context("spawn")  # the same on every platform, and safe with threads
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start) as pool:
-        try:
-            with _interrupt_blocked():
-                futures = {pool.submit(perform, job, at): job for job in jobs}
-            for future in as_completed(futures):
-                yield futures[future], _outcome(future.result)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in multiprocessing.active_children():
-                child.terminate()
-            raise
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
+    try:
+        with _interrupt_blocked():
+            futures = {pool.submit(perform, job, at): job for job in jobs}
+        for future in as_completed(futures):
+            yield futures[future], _outcome(future.result)
+        pool.shutdown()
+    except BaseException:  # waits for nothing, so that it takes no second Ctrl-C
+        pool.shutdown(wait=False, cancel_futures=True)
+        end_processes()
+        raise
 
 
 def _outcome(result: Callable[[], Outcome]) -> Outcome:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from gesta.synthetic.hand_model import Flesh, HandPose, HandShape, draw_pose, pe
 from gesta.synthetic.hand_render import Rendered, render
 from gesta.synthetic.hand_sensor import HandSensor
 from gesta.synthetic.stamp import claim
+from gesta.threads import Threads
 from gesta.words import install
 
 Array = NDArray[np.float64]
@@ -77,21 +77,17 @@ def make(out: Path, *, images: int, seed: int = 0, progress: Callable[[int, int]
         folder.mkdir(parents=True, exist_ok=True)
         first = frames if name == "train" else round(frames * FIRST_PERSON_SHARE)
         subjects = np.where(np.arange(frames) < first, 1, 2)
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        with Threads(min(4, os.cpu_count() or 1)) as pool:
             jobs = [
                 pool.submit(_write_frame, folder, row, people[subjects[row] - 1], sensor, (seed, 3 + part, row))
                 for row in range(frames)
             ]
             joints = []
-            try:
-                for job in jobs:
-                    joints.append(job.result())
-                    done += 1
-                    if progress is not None:
-                        progress(done, sum(counts.values()))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            for job in jobs:
+                joints.append(job.result())
+                done += 1
+                if progress is not None:
+                    progress(done, sum(counts.values()))
         _write_annotation(folder / "joint_data.mat", np.stack(joints, axis=1), subjects)
     return list(counts)
 

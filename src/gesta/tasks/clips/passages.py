@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
@@ -29,6 +28,7 @@ from gesta.metrics_events import Event
 from gesta.schema import GestaError, Problem, Sample
 from gesta.sources.inputs import whole_recordings
 from gesta.sources.recordings import NONE as NONE_LABELS
+from gesta.threads import Threads
 
 NONE = DecoderSpec().none
 CLIPS_EACH = 8
@@ -111,7 +111,7 @@ def passages(
             return None
 
     total, found = len(spanned) + len(plans), []
-    with ThreadPoolExecutor(WORKERS) as pool:
+    with Threads(WORKERS) as pool:
         for done, passage in enumerate(pool.map(make, range(total)), start=1):
             progress(done, total)
             if passage is not None and len(passage.ends_s):

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,6 +24,7 @@ from gesta.schema import GestaError, HandFrame, Problem
 from gesta.tasks.hands.cube import Cube
 from gesta.tasks.hands.read import read_hand
 from gesta.tasks.hands.transform import HAND_TRANSFORM_VERSION, HandTransform, cube_of, stacked
+from gesta.threads import Threads
 
 WIDER, FINER = 1.5, 2.0
 """Side of a wide window relative to the cube, and its size in pixels relative to the patch."""
@@ -204,7 +204,7 @@ def _all(
             return error
 
     step = 16 * PARALLEL
-    with ThreadPoolExecutor(min(PARALLEL, os.cpu_count() or 1)) as pool:
+    with Threads(min(PARALLEL, os.cpu_count() or 1)) as pool:
         for start in range(0, len(frames), step):
             yield from pool.map(one, frames[start : start + step])
 

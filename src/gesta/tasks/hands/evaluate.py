@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from gesta.tasks.hands.compare import Compared
 from gesta.tasks.hands.manifest import HandManifest
 from gesta.tasks.hands.predict import BATCH, PoseRecognizer
 from gesta.tasks.hands.transform import PreprocessedHand, preprocess_hand
+from gesta.threads import Threads
 
 AREA_MM = 80.0
 """The area under the success-rate curve is computed up to this threshold."""
@@ -61,7 +61,7 @@ def outputs(
     used: list[HandFrame] = []
     found: list[NDArray[np.float64]] = []
     problems: list[Problem] = []
-    with ThreadPoolExecutor(READERS) as pool:
+    with Threads(READERS) as pool:
         for first in range(0, len(frames), BATCH):
             batch = frames[first : first + BATCH]
             hands = list(pool.map(preprocessed, batch))

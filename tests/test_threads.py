@@ -1,0 +1,61 @@
+"""Queued work ends with what started it."""
+
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from gesta.threads import Threads
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_what_has_not_begun_is_cancelled_when_the_block_fails(error):
+    go_on, done = threading.Event(), []
+
+    def task(number):
+        go_on.wait(30)
+        done.append(number)
+
+    with pytest.raises(error), Threads(1) as pool:
+        jobs = [pool.submit(task, number) for number in range(5)]
+        threading.Timer(0.05, go_on.set).start()
+        raise error
+    assert all(job.cancelled() for job in jobs[1:])
+    jobs[0].result(30)
+    assert done == [0]
+
+
+def test_a_block_that_ends_well_finishes_its_queue():
+    with Threads(2) as pool:
+        jobs = [pool.submit(pow, 2, number) for number in range(20)]
+    assert [job.result() for job in jobs] == [2**number for number in range(20)]
+
+
+KILLED = """
+import atexit, time
+from gesta.cli import ending
+from gesta.threads import Threads
+begun = []
+def task():
+    begun.append(1); time.sleep(.2)
+class Interrupted(Threads):
+    def shutdown(self, *args, **kwargs): raise KeyboardInterrupt  # the second Ctrl-C, at the worst moment
+def app():
+    with Interrupted(1) as pool:
+        for _ in range(500): pool.submit(task)
+        while not begun: time.sleep(.01)
+        raise KeyboardInterrupt
+try:
+    ending.run(app, ["gesta", "data", "make"])
+finally:
+    atexit.register(lambda: print(len(begun)))
+"""
+
+
+def test_a_second_ctrl_c_before_the_queue_is_cancelled_does_not_wait_for_it():
+    done = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    assert "To continue: gesta data make" in done.stderr
+    assert int(done.stdout) <= 2  # of 500
