@@ -72,7 +72,7 @@ def test_the_cost_is_known_before_and_falls_with_what_is_done(tmp_path):
 @pytest.mark.integration
 def test_tables_share_trainings(tmp_path):
     keys = {name: set(planned(tmp_path, name).trainings) for name in catalog.TABLES}
-    assert keys["mullick/figure-3.6"] == keys["mullick/table-3.2"]
+    assert not keys["mullick/figure-3.6"] & keys["mullick/table-3.2"]  # the figure follows the test people
     assert keys["mullick/table-3.3"] < keys["mullick/table-3.2"]
 
 
@@ -122,8 +122,8 @@ def test_markdown_has_reported_beside_measured():
 
 
 def test_curves_are_drawn_for_runs_of_different_length(tmp_path):
-    runs = [[{"val_accuracy": a} for a in (0.2, 0.5, 0.7)], [{"val_accuracy": a} for a in (0.1, 0.4)]]
-    draw_curves({"joint": runs, "without validation": [[{"train_loss": 1.0}]]}, tmp_path / "figure.png")
+    runs = [[{"test_accuracy": a} for a in (0.2, 0.5, 0.7)], [{"test_accuracy": a} for a in (0.1, 0.4)]]
+    draw_curves({"joint": runs, "not followed": [[{"train_loss": 1.0}]]}, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -143,7 +143,7 @@ def test_a_figure_on_a_tiny_set_resumes_by_row(tmp_path, monkeypatch):
     run("mullick/table-3.3")
     assert len(told) == 1
     document = run("mullick/figure-3.6")
-    assert len(told) == 4  # the joint model with pre-training was there
+    assert len(told) == 1 + 4
     assert all(line["measured"] is not None and line["n"] == 4 for line in document["rows"])
     assert (out / "mullick-figure-3.6" / "figure.png").exists()
     assert "3D-CNN" in (out / "mullick-figure-3.6" / "table.md").read_text()

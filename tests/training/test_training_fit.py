@@ -88,6 +88,16 @@ def test_other_networks_train(name: str, tmp_path: Path) -> None:
     )
 
 
+def test_a_followed_test_part_is_measured_after_every_epoch_and_changes_nothing(tmp_path: Path) -> None:
+    parts = [*samples(), *(replace(s, id=s.id.replace("s", "s0"), split="test") for s in samples() if s.split == "val")]
+    alone = run(tmp_path / "alone", "training.epochs=2")
+    result = run(tmp_path / "run", "training.epochs=2", samples=parts, followed=True)
+    assert same_losses(alone, result)
+    # the test clips are the validation clips again
+    assert [row["test_accuracy"] for row in result.history] == [row["val_accuracy"] for row in result.history]
+    assert "test_accuracy" not in result.metrics
+
+
 @pytest.mark.integration
 def test_resumed_run_ends_as_the_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(tmp_path / "whole")

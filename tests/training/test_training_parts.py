@@ -65,7 +65,7 @@ def test_what_came_before_the_gesture_does_not_count() -> None:
 
 def validated(network: torch.nn.Module) -> dict[str, float]:
     task = Classify(network, TrainingSettings(epochs=1), steps=1, over="last")
-    task.trainer = SimpleNamespace(world_size=1, current_epoch=0)
+    task.trainer = SimpleNamespace(world_size=1, current_epoch=0, datamodule=SimpleNamespace(held={"val": None}))
     task.validation_step({"clip": torch.zeros(1, 3), "lengths": torch.ones(1), "target": torch.tensor([1])}, 0)
     return task.epoch_row()
 
@@ -196,7 +196,8 @@ def test_every_process_has_as_many_validation_batches_and_none_is_empty(val: int
     for rank in (0, 1):
         data = TrainingData(clip_set(), clip_set(val), batch, seed=0)
         data.trainer = SimpleNamespace(global_rank=rank, world_size=2)
-        shown.append([found["target"].tolist() for found in data.val_dataloader()])
+        (held,) = data.val_dataloader()
+        shown.append([found["target"].tolist() for found in held])
     assert len(shown[0]) == len(shown[1]) and all(targets for rank in shown for targets in rank)
     counts = Counter(target for rank in shown for targets in rank for target in targets)
     whole = Counter(i % 3 for i in range(val))

@@ -103,7 +103,8 @@ class ClipTable(Experiment):
         recipe = recipe_of(row, *self.scale_of(wanted).overrides, *quick, *row.overrides, *wanted.sets)
         title = f"{row.label}, seed {seed}"
         if not row.stored:
-            return trial_job(title, parts, recipe, wanted.out / "rows", seed, wanted.device)
+            followed: dict[str, Any] = {"followed": True} if self.table.figure is True else {}
+            return trial_job(title, parts, recipe, wanted.out / "rows", seed, wanted.device, **followed)
         return compact_job(title, parts, recipe, wanted.out / "rows", seed, wanted.device, teacher)
 
     def line(self, row: Row, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -165,11 +166,11 @@ class ClipTable(Experiment):
 
 
 def draw_curves(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], path: Path) -> None:
-    """Plots validation accuracy over epochs, one line per model: the mean over seeds, with their range shaded."""
+    """Plots accuracy on the test part over epochs, one line per model: the mean over seeds, with their range shaded."""
     figure = empty_figure(8, 5)
     axes = figure.subplots()
     for label, runs in histories.items():
-        curves = [[epoch["val_accuracy"] for epoch in run if epoch.get("val_accuracy") is not None] for run in runs]
+        curves = [[epoch["test_accuracy"] for epoch in run if epoch.get("test_accuracy") is not None] for run in runs]
         length = min((len(curve) for curve in curves), default=0)
         if length == 0:
             continue
@@ -178,7 +179,7 @@ def draw_curves(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], 
         (line,) = axes.plot(epochs, values.mean(axis=0), label=label)
         if len(values) > 1:
             axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), alpha=0.15, color=line.get_color())
-    axes.set(xlabel="epoch", ylabel="validation accuracy, %", ylim=(0, 100))
+    axes.set(xlabel="epoch", ylabel="accuracy on test people, %", ylim=(0, 100))
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     save_figure(figure, path)

@@ -65,7 +65,7 @@ class Classify(Learner):
         steps, chunks = self(self.seen(batch), batch["lengths"]), self.chunks(batch["lengths"])
         answer = self._answer(steps.float(), chunks)
         loss = F.cross_entropy(answer.clamp(min=LEAST_LOGIT), batch["target"])  # a vote of 0 is a logit of -inf
-        self._count("val", loss, answer, batch["target"])
+        self._count(self.held, loss, answer, batch["target"])
         return loss
 
     def _answer(self, steps: Tensor, chunks: Tensor) -> Tensor:

@@ -95,17 +95,25 @@ Set = TypeVar("Set", bound=Examples)
 
 
 class TrainingData(pl.LightningDataModule, Generic[Set]):
-    """Training and validation batches. `num_workers=0`: memory-mapping clips is too cheap to need worker processes."""
+    """Training and validation batches. `num_workers=0`: memory-mapping clips is too cheap to need worker processes.
 
-    def __init__(self, train: Set, val: Set, batch: int, seed: int) -> None:
+    `test`: measured after every epoch, too, for a figure; nothing is chosen by it.
+    """
+
+    def __init__(self, train: Set, val: Set, batch: int, seed: int, test: Set | None = None) -> None:
         super().__init__()
-        self.train, self.val, self.batch, self.seed = train, val, batch, seed
+        self.train, self.val, self.batch, self.seed, self.test = train, val, batch, seed, test
+
+    @property
+    def held(self) -> dict[str, Set]:
+        """The parts that are measured after every epoch, by name."""
+        return {name: part for name, part in (("val", self.val), ("test", self.test)) if part is not None and len(part)}
 
     def train_dataloader(self) -> DataLoader[Any]:
         return self._loader(self.train, shuffle=True)
 
-    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
-        return self._loader(self.val, shuffle=False) if len(self.val) else []
+    def val_dataloader(self) -> list[DataLoader[Any]]:
+        return [self._loader(part, shuffle=False) for part in self.held.values()]
 
     def _loader(self, clips: Examples, *, shuffle: bool) -> DataLoader[Any]:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

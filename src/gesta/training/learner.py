@@ -24,10 +24,12 @@ class Learner(pl.LightningModule):
     """Trains `network` with `settings`; `steps`: number of updates in the whole training, for the schedule.
 
     Subclasses implement `loss(batch)` and `validate(batch)`, which call `count`, and define `measures`: the names of
-    the metrics counted in addition to the loss, each with a format string for display.
+    the metrics counted in addition to the loss, each with a format string for display. `held`: the part that `validate`
+    sees, "val", or "test" where a figure shows it.
     """
 
     measures: ClassVar[Mapping[str, str]] = {}
+    held: str = "val"
 
     def __init__(self, network: nn.Module, settings: Any, *, steps: int, frozen: nn.Module | None = None) -> None:
         super().__init__()
@@ -46,7 +48,8 @@ class Learner(pl.LightningModule):
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         return self._finite(self.loss(batch), f"batch {batch_idx + 1}")
 
-    def validation_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:  # noqa: ARG002
+    def validation_step(self, batch: Mapping[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:  # noqa: ARG002
+        self.held = list(self.trainer.datamodule.held)[dataloader_idx]  # type: ignore[attr-defined]
         self._finite(self.validate(batch), "validation")
 
     def _finite(self, loss: Tensor, where: str) -> Tensor:
@@ -58,7 +61,7 @@ class Learner(pl.LightningModule):
         return loss
 
     def count(self, part: str, n: int, loss: Tensor, *sums: Tensor) -> None:
-        """Adds a batch of `n` examples to the sums of "train" or "val", given its mean loss and the measures' sums."""
+        """Adds a batch of `n` examples to the sums of a part, given its mean loss and the measures' sums."""
         found = torch.stack([one.detach().float() for one in (loss * n, *sums, loss.new_tensor(n))])
         self.sums[part] = self.sums[part] + found if part in self.sums else found
 
