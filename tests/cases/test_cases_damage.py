@@ -53,7 +53,9 @@ def quietly(path):
 
 
 @pytest.mark.parametrize("codec", CODECS)
-@pytest.mark.parametrize("bad", [(45,), (45, 80), (118,), (119,)])
+@pytest.mark.parametrize(
+    "bad", [(45, 80), *(pytest.param(one, marks=pytest.mark.integration) for one in ((45,), (118,), (119,)))]
+)
 def test_bad_packets_cost_their_frames(whole, tmp_path, codec, bad):
     path = odd.remux(whole[codec], tmp_path / f"bad{CODECS[codec]}", junk(*bad))
     numbers, times = quietly(path)

@@ -180,6 +180,7 @@ def test_a_backbone_too_large_to_embed_is_named_by_its_hash(
     assert load(full).predict(sample).label == expected.label
 
 
+@pytest.mark.integration
 @pytest.mark.slow
 def test_freeze_none_after_a_frozen_training(features: Path, tmp_path: Path) -> None:
     first = trained(features, tmp_path / "run", "--set", "model.name=gru", "--set", "model.hidden=4").path
@@ -197,6 +198,7 @@ def test_freeze_none_after_a_frozen_training(features: Path, tmp_path: Path) -> 
     assert not np.array_equal(states[1][recurrent], states[2][recurrent])
 
 
+@pytest.mark.integration
 def test_a_file_of_weights_may_have_any_suffix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, features, files = videos(tmp_path / "data"), tmp_path / "features", [tmp_path / "w.tar", tmp_path / "old.bin"]
     network = BACKBONES["resnet18"](classes=1000)
@@ -233,6 +235,7 @@ def test_what_training_on_features_refuses(features: Path, tmp_path: Path) -> No
     assert caught.value.usage
 
 
+@pytest.mark.integration
 def test_parts_that_are_not_there_are_said(features: Path, tmp_path: Path) -> None:
     index = json.loads((features / "index.json").read_text())
     index["videos"] = [index["videos"][0], index["videos"][8]]  # one of each class

@@ -110,6 +110,7 @@ def test_mistakes(gesta, tmp_path: Path, arguments: list[str], code: int, messag
     assert not Path("runs").exists()
 
 
+@pytest.mark.integration
 def test_one_class_is_refused(gesta, tmp_path: Path) -> None:
     write_set(tmp_path / "set")
     (tmp_path / "data" / "right").mkdir(parents=True)

@@ -21,6 +21,8 @@ from gesta.tasks.features.manifest import FeatureManifest
 from gesta.tasks.features.network import load_backbone
 from gesta.tasks.features.predict import read_video
 
+pytestmark = pytest.mark.integration
+
 LATENCY = {"feature": {"p50_ms": 2.0, "p95_ms": 3.0}}
 
 

@@ -30,6 +30,7 @@ from gesta.trackers import BLAZEPOSE_JOINTS
 WAVE = GestureEvent("wave", 1.0, 2.0, 0.9, 2.1)
 
 
+@pytest.mark.integration
 def test_a_clip_model_follows_a_file(gesta, tmp_path):
     video = write_video(tmp_path / "a.mp4", frames=20)
     called = gesta("live", "demo", "--source", video, "--json", "--threshold", 0.05)
@@ -139,6 +140,7 @@ def test_chunks_become_events():
     assert found[0].decided_s < 2.9
 
 
+@pytest.mark.integration
 def test_a_session_is_kept_on_request(gesta, tmp_path):
     video = write_video(tmp_path / "a.mp4", frames=20)
     kept = tmp_path / "kept"
@@ -152,6 +154,7 @@ def test_a_session_is_kept_on_request(gesta, tmp_path):
     assert all(row["path"] == path.name and float(row["start_s"]) < float(row["end_s"]) for row in rows)
 
 
+@pytest.mark.integration
 def test_record_writes_clips_and_an_index(gesta, tmp_path):
     video = write_video(tmp_path / "camera.mp4", frames=12)
     data = tmp_path / "data"

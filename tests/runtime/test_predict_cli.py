@@ -12,6 +12,8 @@ from gesta.cli import main
 from gesta.clips.decode import iter_frames, probe
 from gesta.schema import Resource
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def predict(monkeypatch, capsys):
@@ -27,7 +29,6 @@ def predict(monkeypatch, capsys):
     return call
 
 
-@pytest.mark.integration
 def test_files_and_folders(predict, joint, tmp_path):
     one, two = (write_video(tmp_path / "videos" / name, seed=i) for i, name in enumerate(("a.mkv", "b.avi")))
     code, lines, err = predict(joint, one)

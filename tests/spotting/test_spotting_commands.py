@@ -11,6 +11,8 @@ from spotting.skeletons import write_frame_labels, write_sequences
 import gesta as package
 from gesta.tasks import catalog
 
+pytestmark = pytest.mark.integration
+
 QUICK = {
     "model.width": 24,
     "model.dilations": [1, 2, 4],
@@ -33,7 +35,6 @@ def trained(tmp_path_factory):
     return data, run.bundle
 
 
-@pytest.mark.integration
 def test_training_keeps_the_decoder_and_where_it_comes_from(trained):
     _, bundle = trained
     manifest = catalog.read_bundle(bundle).manifest
@@ -43,7 +44,6 @@ def test_training_keeps_the_decoder_and_where_it_comes_from(trained):
     assert manifest.provenance.layout == "sfinge3d"
 
 
-@pytest.mark.integration
 def test_a_refit_keeps_the_decoder_and_the_metrics(trained, tmp_path):
     data, bundle = trained
     again = catalog.read_bundle(bundle).manifest
@@ -54,7 +54,6 @@ def test_a_refit_keeps_the_decoder_and_the_metrics(trained, tmp_path):
     assert "trained once more with the validation recordings" in "".join(again.notes) and not first.notes
 
 
-@pytest.mark.integration
 def test_evaluate(gesta, trained, tmp_path):
     data, bundle = trained
     called = gesta("evaluate", bundle, data, "--out", tmp_path / "report", "--json")
@@ -70,7 +69,6 @@ def test_evaluate(gesta, trained, tmp_path):
     assert right == round(found["detection_rate"] * found["events"])
 
 
-@pytest.mark.integration
 def test_predict_whole_and_as_a_stream(gesta, trained):
     data, bundle = trained
     file = data / "sequences" / "00.npy"

@@ -68,6 +68,7 @@ def test_counts_and_labels_agree(made: Path) -> None:
             before = last
 
 
+@pytest.mark.integration
 def test_half_the_frames_show_every_second_moment(made: Path, tmp_path: Path) -> None:
     make_recording(tmp_path, plan_tasks(3, 1, (160, 120), 3, 2, "standard", fps=10)[0], zipped=False)
     whole, half = made / "Train1/Sample0001", tmp_path / "Train1/Sample0001"
@@ -82,6 +83,7 @@ def test_half_the_frames_show_every_second_moment(made: Path, tmp_path: Path) ->
         assert tuple(seen) == (gesture, first // 2 + 1, (last - 1) // 2 + 1)  # from 1 on
 
 
+@pytest.mark.integration
 def test_decoding_gives_depth_and_mask_back(made: Path) -> None:
     task = plan_tasks(3, 1, (160, 120), 3, 2, "standard")[0]
     drawn = list(prepare(task.plan).frames())
@@ -98,6 +100,7 @@ def test_decoding_gives_depth_and_mask_back(made: Path) -> None:
     assert min(agree) > 0.99
 
 
+@pytest.mark.integration
 def test_joints_lie_on_the_person(made: Path) -> None:
     hits = []
     for folder in _folders(made):
@@ -112,6 +115,7 @@ def test_joints_lie_on_the_person(made: Path) -> None:
     assert np.mean(hits) > 0.93
 
 
+@pytest.mark.integration
 def test_pixels_follow_from_meters(made: Path) -> None:
     folder = _folders(made)[0]
     rows = np.array(_rows(folder / f"{folder.name}_skeleton.csv"))
@@ -123,6 +127,7 @@ def test_pixels_follow_from_meters(made: Path) -> None:
     assert np.allclose(np.linalg.norm(rows[..., 3:7], axis=-1), 1, atol=1e-4)
 
 
+@pytest.mark.integration
 def test_same_seed_same_files_other_seed_others(made: Path, tmp_path: Path) -> None:
     tasks = {seed: plan_tasks(3, 1, (160, 120), seed, 2, "standard")[0] for seed in (3, 4)}
     make_recording(tmp_path, tasks[3], zipped=False)
@@ -157,6 +162,7 @@ def test_stopped_run_goes_on(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.partial"))
 
 
+@pytest.mark.integration
 def test_folder_of_other_settings_is_refused(made: Path) -> None:
     with pytest.raises(GestaError, match=r"gesta_synthetic\.json.*other settings"):
         make(made, **{**SETTINGS, "seed": 9})

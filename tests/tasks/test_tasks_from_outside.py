@@ -20,6 +20,8 @@ import pytest
 from gesta.cli import main
 from gesta.tasks import catalog
 
+pytestmark = pytest.mark.integration
+
 pytest.importorskip("torch")
 PAGE = (Path(__file__).parents[2] / "docs" / "add_a_task.md").read_text(encoding="utf-8")
 Run = Callable[..., subprocess.CompletedProcess[str]]

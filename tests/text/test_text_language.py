@@ -225,6 +225,7 @@ def test_a_resumed_run_ends_as_one_that_was_not_stopped(tmp_path: Path, text: Pa
         fit_language(corpus, recipe(name="other"), Run(tmp_path / "part", resume=True, progress=False))
 
 
+@pytest.mark.integration
 def test_captions_are_learned_as_sentences(tmp_path: Path) -> None:
     from text.test_text_data import WORDS, captions
 
@@ -366,6 +367,7 @@ def test_an_embedding_may_be_given(tmp_path: Path) -> None:
         recipe(input={"vectors": str(file)})
 
 
+@pytest.mark.integration
 def test_writes_what_it_has_learned(model: LanguageModel) -> None:
     text = "".join(model.write(start="the cat sat", length=40, temperature=0))
     assert text == (SENTENCE * 3)[: len("the cat sat") + 40]
@@ -375,6 +377,7 @@ def test_writes_what_it_has_learned(model: LanguageModel) -> None:
     assert next(model.write(start="the", length=10)) == "the"  # streams: nothing is waited for
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

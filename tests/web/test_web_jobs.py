@@ -58,6 +58,7 @@ def ended(page: Page, job_id: str, seconds: float = 60) -> Any:
     raise AssertionError(job)
 
 
+@pytest.mark.integration
 def test_clips_are_packed_by_a_process(page: Page) -> None:
     trained(page)
     job = page.ask("POST", "/jobs", 201, json={"kind": "export", "to": "clips"})
@@ -72,6 +73,7 @@ def test_clips_are_packed_by_a_process(page: Page) -> None:
         assert archive.namelist() == ["index.csv", "none/anna_001.mkv", "wave/anna_001.mkv", "wave/ben_001.mkv"]
 
 
+@pytest.mark.integration
 def test_a_failed_job_says_why(page: Page) -> None:
     place = trained(page)
     (place / "model.json").write_text('{"made": 1.0, "recipe": "no-such-recipe"}')

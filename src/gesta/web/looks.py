@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from queue import Empty, Queue
+from queue import Queue
 from threading import Event, Thread
 
 import cv2
@@ -99,7 +99,7 @@ class Looker:
     """Measures clips in the background. `pending`: how many are left."""
 
     def __init__(self, clips: Clips) -> None:
-        self._clips, self._queue, self._stop = clips, Queue[str](), Event()
+        self._clips, self._queue, self._stop = clips, Queue[str | None](), Event()
         self._waiting: set[str] = set()
         self._thread = Thread(target=self._run, daemon=True, name="gesta-looks")
 
@@ -110,6 +110,7 @@ class Looker:
 
     def stop(self) -> None:
         self._stop.set()
+        self._queue.put(None)  # wakes it
         self._thread.join(timeout=5)
 
     @property
@@ -127,11 +128,7 @@ class Looker:
         return remembered(self._clips.file(record), self._clips.folder.place("looks"))
 
     def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                clip_id = self._queue.get(timeout=0.2)
-            except Empty:
-                continue
+        while (clip_id := self._queue.get()) is not None and not self._stop.is_set():
             try:
                 self._clips.looked([(clip_id, self._found(self._clips.get(clip_id)))])
             except Exception:  # gone, or the disk is full: measured again when the server starts
