@@ -9,7 +9,8 @@ import pytest
 
 from gesta import draw
 from gesta.clips import skeleton_msr
-from gesta.schema import KINECT_JOINTS, Camera
+from gesta.clips.skeleton_files import read_skeletons
+from gesta.schema import KINECT_JOINTS, Camera, Resource
 
 MSR = Path(__file__).parents[2] / "shared" / "data" / "msr_action3d" / "skeletons"
 
@@ -64,7 +65,7 @@ def test_joints_that_are_not_tracked_are_not_drawn():
 
 @pytest.mark.skipif(not MSR.is_dir(), reason="../shared/data/msr_action3d is not here")
 def test_msr_skeletons_are_drawn_by_the_same_code():
-    frames = skeleton_msr.read_skeleton(MSR / "a01_s01_e01_skeleton3D.txt")
+    frames = read_skeletons(Resource(MSR / "a01_s01_e01_skeleton3D.txt")).values
     uv = Camera(285.0, 285.0, 160.0, 120.0).project(frames[len(frames) // 2])
     drawn = draw.draw_skeleton(blank(240, 320), uv, skeleton_msr.JOINTS)
     rows, columns = drawn.any(axis=2).nonzero()

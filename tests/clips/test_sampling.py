@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gesta.clips.sampling import central_window, n_chunks, resample_indices, to_network
+from gesta.clips.sampling import central_window, n_chunks, ticks_due, to_network
 
 
 @given(st.integers(0, 500), st.integers(1, 40))
@@ -18,6 +18,16 @@ def test_the_window_is_central(frames, window):
     start, stop = central_window(frames, window)
     assert stop - start == min(frames, window)
     assert abs((frames - stop) - start) <= 1
+
+
+def resample_indices(times_s, fps):
+    """For each tick at `fps`, the index of the frame it takes. Times start at 0 and do not decrease."""
+    taken = []
+    for i, time_s in enumerate(times_s):
+        taken += [i - 1] * ticks_due(time_s, fps, len(taken)) if i else []
+    if times_s:
+        taken.append(len(times_s) - 1)
+    return taken
 
 
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=60), st.sampled_from([5.0, 12.5, 20.0, 30.0]))

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gesta.clips.skeleton_msr import JOINTS, read_skeleton
-from gesta.schema import KINECT_JOINTS, GestaError
+from gesta.clips.skeleton_files import read_skeletons
+from gesta.clips.skeleton_msr import JOINTS
+from gesta.schema import KINECT_JOINTS, GestaError, Resource
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "msr_action3d" / "skeletons"
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="../shared/data/msr_action3d is not here")
@@ -21,14 +22,14 @@ def joint(frames, name):
 
 def sequences(pattern):
     for path in sorted(REAL.glob(pattern)):
-        frames = read_skeleton(path)
-        yield frames[np.abs(frames).sum((1, 2)) > 0]
+        frames = read_skeletons(Resource(path)).values
+        yield frames[~np.isnan(frames).any((1, 2))]
 
 
 def test_reads_frames_of_twenty_rows(tmp_path):
     rows = np.arange(2 * 20 * 4, dtype=np.float32).reshape(-1, 4)
     np.savetxt(tmp_path / "s.txt", rows)
-    frames = read_skeleton(tmp_path / "s.txt")
+    frames = read_skeletons(Resource(tmp_path / "s.txt")).values
     assert frames.shape == (2, 20, 3)
     assert frames.dtype == np.float32
     assert np.array_equal(frames[1, 0], rows[20, :3])
@@ -37,11 +38,11 @@ def test_reads_frames_of_twenty_rows(tmp_path):
 
 def test_incomplete_or_strange_files_are_named(tmp_path):
     np.savetxt(tmp_path / "cut.txt", np.zeros((30, 4)))
-    with pytest.raises(GestaError, match=r"cut.txt: has 30 x 4 numbers; expected 20 rows of 4 per frame"):
-        read_skeleton(tmp_path / "cut.txt")
+    with pytest.raises(GestaError, match=r"cut.txt: cannot be read as a skeleton: it has 30 rows of 4, expected 20"):
+        read_skeletons(Resource(tmp_path / "cut.txt"))
     (tmp_path / "words.txt").write_text("no numbers here\n")
     with pytest.raises(GestaError, match=r"words.txt: cannot be read as a skeleton"):
-        read_skeleton(tmp_path / "words.txt")
+        read_skeletons(Resource(tmp_path / "words.txt"))
 
 
 @needs_real

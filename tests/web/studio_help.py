@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 from starlette.testclient import TestClient
@@ -87,3 +88,12 @@ def opened(root: Path, **limits: Any) -> Iterator[Page]:
     headers = {TOKEN_HEADER: TOKEN}
     with TestClient(app, base_url=f"http://{HOST}", headers=headers, raise_server_exceptions=False) as client:
         yield Page(client, studio)
+
+
+def jpegs_of(path: Path) -> Iterator[tuple[float, bytes]]:
+    """(seconds from the first frame, JPEG) of a video that `write_video` made."""
+    with av.open(str(path)) as container:
+        track = container.streams.video[0]
+        for packet in container.demux(track):
+            if packet.size and packet.pts is not None:
+                yield float(packet.pts * (track.time_base or 0)), bytes(packet)

@@ -54,7 +54,7 @@ def phase(driver):
 
 
 def test_a_clip_has_the_cameras_frames_and_times(recording):
-    from gesta.web.parts import jpegs_of
+    from web.studio_help import jpegs_of
 
     driver, studio, _ = recording
     ready(driver)

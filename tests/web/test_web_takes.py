@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web.studio_help import Page, jpeg, opened, part, wave
+from web.studio_help import Page, jpeg, jpegs_of, opened, part, wave
 
 from gesta.schema import GestaError
 from gesta.sources import catalog
 from gesta.web.folder import Folder
-from gesta.web.parts import jpegs_of
 from gesta.web.takes import cut
 
 

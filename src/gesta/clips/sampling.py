@@ -29,16 +29,6 @@ def ticks_due(time_s: float, fps: float, done: int) -> int:
     return max(0, int(np.floor(time_s * fps - 0.5 + 1e-6)) + 1 - done)
 
 
-def resample_indices(times_s: Sequence[float], fps: float) -> list[int]:
-    """For each tick at `fps`, the index of the frame it takes. Times start at 0 and do not decrease."""
-    taken: list[int] = []
-    for i, time_s in enumerate(times_s):
-        taken += [i - 1] * ticks_due(time_s, fps, len(taken)) if i else []
-    if times_s:
-        taken.append(len(times_s) - 1)
-    return taken
-
-
 def to_network(clips: Sequence[NDArray[Any]], chunk: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Clips T S H W C -> (B S C T H W zero-padded at the end, T a multiple of chunk; lengths B in frames).
 

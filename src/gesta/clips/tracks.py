@@ -60,11 +60,6 @@ def choose_track(container: InputContainer, resource: Resource, role: Role = "an
     return _decodable(_the_one(fit, role) or _refuse(tracks, resource, role), resource)
 
 
-def track_number(container: InputContainer, track: VideoStream) -> int:
-    """Position among the video tracks, as in `#track=1`."""
-    return [other.index for other in container.streams.video].index(track.index)
-
-
 def _the_one(fit: list[VideoStream], role: Role) -> VideoStream | None:
     """The only track; else the only one named depth, or marked as default."""
     if len(fit) == 1:

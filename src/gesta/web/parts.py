@@ -106,12 +106,3 @@ def write_video(path: Path, frames: Sequence[Frame], size: tuple[int, int]) -> N
                 container.mux(packet)
         with made.open("rb+") as stream_:
             os.fsync(stream_.fileno())
-
-
-def jpegs_of(path: Path) -> Iterator[tuple[float, bytes]]:
-    """(seconds from the first frame, JPEG) of a video that `write_video` made."""
-    with av.open(str(path)) as container:
-        track = container.streams.video[0]
-        for packet in container.demux(track):
-            if packet.size and packet.pts is not None:
-                yield float(packet.pts * (track.time_base or 0)), bytes(packet)
