@@ -33,7 +33,7 @@ def test_a_block_that_ends_well_finishes_its_queue():
 
 
 KILLED = """
-import atexit, time
+import atexit, sys, time, typer
 from gesta.cli import ending
 from gesta.threads import Threads
 begun = []
@@ -41,12 +41,15 @@ def task():
     begun.append(1); time.sleep(.2)
 class Interrupted(Threads):
     def shutdown(self, *args, **kwargs): raise KeyboardInterrupt  # the second Ctrl-C, at the worst moment
-def app():
+app = typer.Typer()
+@app.command()
+def make():
     with Interrupted(1) as pool:
         for _ in range(500): pool.submit(task)
         while not begun: time.sleep(.01)
         raise KeyboardInterrupt
 try:
+    sys.argv = ["gesta"]
     ending.run(app, ["gesta", "data", "make"])
 finally:
     atexit.register(lambda: print(len(begun)))

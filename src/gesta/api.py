@@ -234,7 +234,7 @@ def compress(
     from gesta.evaluation.data import parts_for
 
     task, opened = catalog.of_bundle(bundle)
-    parts = parts_for(task, opened.manifest, Path(data))
+    parts = parts_for(task, opened.manifest, Path(data), validation=True)
     seed = opened.manifest.provenance.seed
     run = Run(Path(out), seed, device=device, progress=False)
     document = run_pipeline(opened.path, Plan(target_bytes, max_drop, **(plan or {})), parts, run, **options)

@@ -14,6 +14,7 @@ from runtime.tiny_bundles import make_bundle
 from gesta.bundle import io as bundle_io
 from gesta.cli import main
 from gesta.schema import GestaError
+from gesta.tasks.base import Parts
 from gesta.tasks.clips.manifest import ClipManifest
 
 QUICK = ("training.epochs=1", "training.batch=4", "input.size=16", "model.width=0.125")
@@ -96,6 +97,26 @@ def test_people_are_divided_as_in_the_training(gesta, tmp_path: Path, monkeypatc
     assert gesta(name, *arguments, "--out", "x")[0] == 1
     assert gesta(name, *arguments, "--out", "x", "--seed", 3)[0] == 1
     assert seeds == [7, 3]
+
+
+def test_validation_people_are_held_out_although_the_bundle_was_trained_on_them(
+    gesta, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def stop(_bundle: object, _plan: object, parts: Parts, *_: object, **__: object) -> None:
+        seen.append(parts)
+        raise GestaError("enough")
+
+    monkeypatch.setattr("gesta.compression.pipeline.compress", stop)
+    data = write_set(tmp_path / "data", people=5)
+    bundle = make_bundle(tmp_path / "bundle", "cnn3d_lstm")
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["recipe"]["training"] = {"validation": False}
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    code, _, err = gesta("compress", bundle, data, "--out", "small", "--max-drop", 1)
+    assert (code, "enough" in err) == (1, True), err
+    assert {s.split for s in seen[0].listing.samples} == {"train", "val", "test"}
 
 
 @pytest.mark.parametrize(

@@ -121,10 +121,15 @@ def test_markdown_has_reported_beside_measured():
     assert "| theirs | 87.90 | - | - | - | - | - |" in text
 
 
-def test_curves_are_drawn_for_runs_of_different_length(tmp_path):
-    runs = [[{"test_accuracy": a} for a in (0.2, 0.5, 0.7)], [{"test_accuracy": a} for a in (0.1, 0.4)]]
-    draw_curves({"joint": runs, "not followed": [[{"train_loss": 1.0}]]}, tmp_path / "figure.png")
-    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+@pytest.mark.parametrize(("part", "said"), [("test", "accuracy on test people"), ("val", "validation accuracy")])
+def test_curves_are_drawn_for_runs_of_different_length(tmp_path, monkeypatch, part, said):
+    drawn = []
+    monkeypatch.setattr("gesta.experiments.clip_tables.save_figure", lambda figure, _path: drawn.append(figure.axes[0]))
+    runs = [[{f"{part}_accuracy": a} for a in (0.2, 0.5, 0.7)], [{f"{part}_accuracy": a} for a in (0.1, 0.4)]]
+    draw_curves({"joint": runs, "not measured": [[{"train_loss": 1.0}]]}, tmp_path / "figure.png", part)
+    (line,) = drawn[0].lines
+    assert line.get_label() == "joint" and line.get_ydata().tolist() == pytest.approx([15, 45])
+    assert said in drawn[0].get_ylabel()
 
 
 @pytest.mark.slow

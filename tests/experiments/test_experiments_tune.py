@@ -197,3 +197,10 @@ def test_the_highest_accuracy_is_best(tmp_path: Path, monkeypatch: pytest.Monkey
     assert document["best"]["val_accuracy"] == max(reached) and len(set(reached)) == 4
     rows = [line.split("|")[1].strip() for line in markdown(document).splitlines()[2:]]
     assert rows == [str(t["number"]) for t in sorted(document["trials"], key=lambda t: -t["val_accuracy"])]
+
+
+def test_without_a_validation_part_no_trial_begins(parts: Parts, tmp_path: Path) -> None:
+    known = parts.only([frame for frame in parts.of("all") if frame.split != "val"])
+    with pytest.raises(GestaError, match=r"no validation part.*input.validation=0.02") as refused:
+        tune(search_of(), known, tmp_path / "out")
+    assert refused.value.usage and not (tmp_path / "out").exists()

@@ -44,8 +44,8 @@ def test_optimizers_differ_in_nothing_else() -> None:
         ("model.name=vg", r"Allowed: nin, resnet_cifar, vgg. Did you mean vgg\?"),
         ("input.size=64", r"unknown key input; choose from cost, kind, model"),
         ("training.epochs=auto", "epochs and batch must be numbers for images, not auto"),
-        ("training.pretrain_epochs=1", "pretrain_epochs: for clips, not for images"),
-        ("training.least_updates=10", "least_updates: for clips, not for images"),
+        ("training.pretrain_epochs=1", "pretrain_epochs: only for clips; leave out for images"),
+        ("training.least_updates=10", "least_updates: only for clips; leave out for images"),
     ],
 )
 def test_mistakes_are_named(change: str, message: str) -> None:

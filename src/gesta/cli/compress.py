@@ -125,7 +125,7 @@ def compress(
     task, source = catalog.of_bundle(existing(bundle, "bundle"))
     options = given_options(context, task, protocol=protocol, backbone_weights=backbone_weights)
     folder, protocol = existing(data, "data folder"), options.pop("protocol", "subject")
-    parts = parts_for(task, source.manifest, folder, layout, protocol, seed)
+    parts = parts_for(task, source.manifest, folder, layout, protocol, seed, validation=True)
     run = Run(out, source.manifest.provenance.seed if seed is None else seed, device=device, progress=not json)
     teachers = [str(existing(one, "bundle")) for one in teacher or ()]
     told: dict[str, Any] = {"teachers": teachers, "command": shlex.join(["gesta", *sys.argv[1:]]), "say": say_step}

@@ -55,7 +55,6 @@ def _run(app: Callable[[], object]) -> None:
         app()
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        end_all()
         raise SystemExit(INTERRUPTED) from None
     finally:
         sys.stdout.flush()
@@ -64,6 +63,7 @@ def _run(app: Callable[[], object]) -> None:
 def _stopped(arguments: Sequence[str]) -> NoReturn:
     """Says how to go on. Another Ctrl-C is ignored until then, and after it ends the program at once."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_all()
     try:
         _fail(_go_on(arguments), INTERRUPTED, word="Stopped:")
     finally:

@@ -20,14 +20,18 @@ def parts_for(
     layout: str | None = None,
     protocol: str = "subject",
     seed: int | None = None,
+    validation: bool | None = None,
 ) -> Parts:
     """The samples in a folder, read and split as in the bundle's training.
 
-    `seed`: of the split; by default that of the training. Raises GestaError.
+    `seed`: of the split; by default that of the training. `validation`: whether a validation part is held out; by
+    default as in the training. Raises GestaError.
     """
-    origin = manifest.provenance
+    origin, recipe = manifest.provenance, manifest.recipe
     listing = usable(task.read(data, layout, origin.layout))
-    return task.split(listing, origin.seed if seed is None else seed, manifest.recipe, protocol)
+    if validation is not None:
+        recipe = {**recipe, "training": {**recipe.get("training", {}), "validation": validation}}
+    return task.split(listing, origin.seed if seed is None else seed, recipe, protocol)
 
 
 def chosen(parts: Parts, split: str) -> list[Any]:

@@ -139,7 +139,7 @@ class ActionTables(Experiment):
         if any(row.start is not None for row in self.table.rows):
             reported = [row.label for row in self.table.rows if row.reported is not None and row.label in results]
             files["figure of the reported rows"] = path = folder / "curves.png"
-            draw_curves({label: [r["history"] for r in results[label]] for label in reported}, path)
+            draw_curves({label: [r["history"] for r in results[label]] for label in reported}, path, "val")
         return files
 
 

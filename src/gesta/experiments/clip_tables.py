@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -161,16 +161,19 @@ class ClipTable(Experiment):
             first = {label: Magnitudes.from_document(runs[0]["magnitudes"]) for label, runs in results.items()}
             draw(first, path, self.table.title)
         else:
-            draw_curves({label: [r["history"] for r in runs] for label, runs in results.items()}, path)
+            draw_curves({label: [r["history"] for r in runs] for label, runs in results.items()}, path, "test")
         return {"figure": path}
 
 
-def draw_curves(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], path: Path) -> None:
-    """Plots accuracy on the test part over epochs, one line per model: the mean over seeds, with their range shaded."""
+def draw_curves(
+    histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], path: Path, part: Literal["val", "test"]
+) -> None:
+    """Plots accuracy on one part over epochs, one line per model: the mean over seeds, with their range shaded."""
+    column = f"{part}_accuracy"
     figure = empty_figure(8, 5)
     axes = figure.subplots()
     for label, runs in histories.items():
-        curves = [[epoch["test_accuracy"] for epoch in run if epoch.get("test_accuracy") is not None] for run in runs]
+        curves = [[epoch[column] for epoch in run if epoch.get(column) is not None] for run in runs]
         length = min((len(curve) for curve in curves), default=0)
         if length == 0:
             continue
@@ -179,7 +182,8 @@ def draw_curves(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], 
         (line,) = axes.plot(epochs, values.mean(axis=0), label=label)
         if len(values) > 1:
             axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), alpha=0.15, color=line.get_color())
-    axes.set(xlabel="epoch", ylabel="accuracy on test people, %", ylim=(0, 100))
+    said = "accuracy on test people, %" if part == "test" else "validation accuracy, %"
+    axes.set(xlabel="epoch", ylabel=said, ylim=(0, 100))
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     save_figure(figure, path)

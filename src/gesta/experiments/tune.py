@@ -137,11 +137,17 @@ def tune(
     Returns the document: recipe, rounds, metrics (those reported; the first is optimized), trials (number, round,
     values, metrics, epochs, seconds), best. `told(number, trial)` is called after each trial. `run` runs the trials
     (None: sequentially in this process). Raises GestaError if the recipe has nothing to search, the storage cannot be
-    opened, or every trial has diverged.
+    opened, there is no validation part, or every trial has diverged.
     """
     if not search.space:
         raise GestaError(
             f"recipe {search.recipe.name}: has no learning rate, momentum or dropout to search.", usage=True
+        )
+    if search.objective[0].startswith("val_") and not parts.of("val"):
+        raise GestaError(
+            "There is no validation part, by which trials are compared. Mark some samples as val, and leave out "
+            "training.validation=false and input.validation=0 (for a text, --set input.validation=0.02).",
+            usage=True,
         )
     study = open_study(search, parts, out, storage)
     (run or one_by_one)(search, study, parts, out, told)

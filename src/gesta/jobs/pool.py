@@ -179,14 +179,19 @@ def _outcome(result: Callable[[], Outcome]) -> Outcome:
 @contextmanager
 def _interrupt_blocked() -> Iterator[None]:
     """Ctrl-C waits until the end of the block. Processes started in it get it once `_start` has run."""
-    if sys.platform == "win32":  # has no signal masks
-        yield
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        yield  # Windows has no signal masks, and only the main thread handles signals
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    came: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))  # another thread may receive it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # processes begin with this thread's mask
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _start() -> None:

@@ -182,7 +182,7 @@ class TrainingSettings(Strict):
         of_clips = ("pretrain_epochs", "freeze_encoder", "loss_over", "least_updates")
         changed = [name for name in of_clips if getattr(self, name) != type(self).model_fields[name].default]
         if changed:
-            raise ValueError(f"{' and '.join(changed)}: for clips, not for {what}")
+            raise ValueError(f"{' and '.join(changed)}: only for clips; leave out for {what}")
         return self
 
     @model_validator(mode="after")

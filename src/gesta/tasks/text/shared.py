@@ -17,6 +17,11 @@ from gesta.training.run import Fitted, Run
 COMMANDS = ("train", "evaluate", "export", "predict", "benchmark")
 
 
+def held_out_note(share: float, of: str) -> str:
+    """Return the note on the validation part; `of`: e.g. "of the training part is"."""
+    return f"{share:.0%} {of} held out to choose the epoch" if share else "nothing is held out: the last epoch is kept"
+
+
 class TextBase:
     """Base of text tasks: samples have an `identity`; networks are recurrent, trained from scratch in one process."""
 

@@ -18,7 +18,7 @@ from gesta.tasks.text import corpus, data
 from gesta.tasks.text.corpus import Passage
 from gesta.tasks.text.manifest import LanguageManifest
 from gesta.tasks.text.recipe import LanguageRecipe, TextInputSettings
-from gesta.tasks.text.shared import TextBase
+from gesta.tasks.text.shared import TextBase, held_out_note
 
 LAYOUTS = ("text", "captions")
 SHOWN_CHARACTERS = 200
@@ -55,7 +55,7 @@ class TextTask(TextBase):
     def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:  # noqa: ARG002
         settings = TextInputSettings.model_validate(recipe["input"])
         divided = corpus.divide(listing, settings, seed)
-        held = f"{settings.validation:.0%} of the training part is held out to choose the epoch"
+        held = held_out_note(settings.validation, "of the training part is")
         how = "by image" if listing.layout == "captions" else "by position; the last tenth is the test part"
         return Parts(divided, (f"split {how}; {held}",))
 

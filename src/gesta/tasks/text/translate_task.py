@@ -19,7 +19,7 @@ from gesta.tasks.text import data, pairs
 from gesta.tasks.text.manifest import TranslationManifest
 from gesta.tasks.text.pairs import SentencePair
 from gesta.tasks.text.recipe import PairInputSettings, TranslationRecipe
-from gesta.tasks.text.shared import TextBase
+from gesta.tasks.text.shared import TextBase, held_out_note
 from gesta.tasks.text.translate_predict import STAGES, bleu
 from gesta.tasks.text.vocabulary import UNKNOWN, some
 
@@ -52,8 +52,8 @@ class TranslationTask(TextBase):
     def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:  # noqa: ARG002
         settings = PairInputSettings.model_validate(recipe["input"])
         divided = pairs.divide(listing, settings, seed)
-        note = f"split by file; {settings.validation:.0%} of the training pairs are held out to choose the epoch"
-        return Parts(divided, (note,))
+        held = held_out_note(settings.validation, "of the training pairs are")
+        return Parts(divided, (f"split by file; {held}",))
 
     def outputs(
         self, predictor: Any, samples: Sequence[SentencePair], bar: Bar
