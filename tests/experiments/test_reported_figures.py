@@ -216,8 +216,8 @@ ERRORS: dict[str, dict[str, float]] = {
         "spatiotemporal ResNets, appearance": 0.177,
         "spatiotemporal ResNets, motion": 0.209,
         "spatiotemporal ResNets, fused": 0.105,
-        "this, appearance (mean of the three splits)": 0.198,
-        "this, appearance (split 1)": 0.197,  # table 5.8's
+        "ours, appearance (mean of the three splits)": 0.198,
+        "ours, appearance (split 1)": 0.197,  # table 5.8's
     },
 }
 # best accuracy, lowest loss

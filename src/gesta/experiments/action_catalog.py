@@ -238,12 +238,12 @@ ACTION_TABLES: dict[str, ActionTable] = {
             *_published("GoogLeNet two-stream", ("appearance", 0.247), ("motion", 0.142), ("fused", 0.107)),
             *_published("VGG two-stream", ("appearance", 0.216), ("motion", 0.130), ("fused", 0.086)),
             *_published("spatiotemporal ResNets", ("appearance", 0.177), ("motion", 0.209), ("fused", 0.105)),
-            _st("this, appearance (mean of the three splits)", 0.198, splits=(1, 2, 3), cost=3.0),
-            _st("this, appearance (split 1)", 0.197),
-            _st("this, motion (split 1)", None, "input.channels=[flow]", "input.flow_stack=10"),
+            _st("ours, appearance (mean of the three splits)", 0.198, splits=(1, 2, 3), cost=3.0),
+            _st("ours, appearance (split 1)", 0.197),
+            _st("ours, motion (split 1)", None, "input.channels=[flow]", "input.flow_stack=10"),
             *(
                 _st(
-                    f"this, fused by {way} (split 1)",
+                    f"ours, fused by {way} (split 1)",
                     None,
                     "input.channels=[rgb, flow]",
                     "input.flow_stack=10",
