@@ -266,3 +266,15 @@ def test_magnitudes_by_hand(tmp_path: Path) -> None:
         shown = {"SGD": replace(found, threshold=threshold), "Adam": replace(found, zeros=5, threshold=threshold)}
         sizes.draw(shown, tmp_path / name / "figure.png", "weights")
         assert (tmp_path / name / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_panels_have_the_same_axes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = []
+    monkeypatch.setattr(sizes, "save_figure", lambda figure, _path: figures.append(figure))
+    found = sizes.magnitudes(NAMES)
+    narrow = replace(found, counts=tuple(n if i == -sizes.LOWEST else 0 for i, n in enumerate(found.counts)))
+    sizes.draw_panels({"SGD": narrow, "Adam": found, "half": narrow}, tmp_path / "figure.png")
+    drawn = [axes for axes in figures[0].axes if axes.get_legend() is not None]
+    assert [axes.get_legend().get_texts()[0].get_text().split(":")[0] for axes in drawn] == ["SGD", "Adam", "half"]
+    assert len({axes.get_xlim() for axes in drawn}) == 1
+    assert drawn[0].get_xlim()[0] <= -22 and drawn[0].get_xlim()[1] >= 4

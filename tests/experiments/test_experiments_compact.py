@@ -57,7 +57,7 @@ def test_tables_share_trainings(tmp_path):
     keys = {name: {line.job.key for line in planned(tmp_path, name).lines} for name in NAMES}
     assert keys["mullick/table-4.2"] < keys["mullick/table-4.1"]
     assert len(keys["mullick/table-4.3"]) == 6 and len(keys["mullick/table-4.3"] & keys["mullick/table-4.1"]) == 3
-    assert keys["mullick/figure-4.3"] < keys["mullick/table-4.3"]
+    assert keys["mullick/figure-4.3"] == keys["mullick/table-4.3"]
     assert not keys["mullick/table-4.1"] & set(planned(tmp_path, "mullick/table-3.2").trainings)
     cost = planned(tmp_path, "mullick/table-4.2").cost
     assert "8 rows x 1 seed: 4 training runs, 0 of them already done" in cost
@@ -101,8 +101,7 @@ def test_all_of_them_on_a_tiny_set(tmp_path, monkeypatch):
         document = table.run(plan, out, told=lambda job, _: told.append(job.title))
         assert len(told) == trained, name
         assert all(row["measured"] is not None and row["bytes"] > 0 for row in document["rows"])
-    rows = {row["label"]: row for row in document["rows"]}
-    assert set(rows) == {"SGD", "Adam"}
+    assert len(document["rows"]) == 6
     assert (out / "mullick-figure-4.3" / "figure.png").read_bytes().startswith(b"\x89PNG")
     assert "| small, distilled, half | 85.98 |" in (out / "mullick-table-4.2" / "table.md").read_text()
     teacher = tables.find("mullick/table-4.1").plan(parts, "", wanted).steps[0][0].job

@@ -98,7 +98,14 @@ SIZES: dict[str, dict[str, str]] = {
         "small, distilled, Adam": "1.15 M",
         "small, distilled, Adam, pruned": "0.26 M (-77.41 %)",
     },
-    "mullick/figure-4.3": {"SGD": "18.37 M", "Adam": "18.37 M"},
+    "mullick/figure-4.3": {
+        "original 3D-CNN + LSTM, SGD": "18.37 M",
+        "original 3D-CNN + LSTM, Adam": "18.37 M",
+        "medium, distilled, SGD": "4.59 M",
+        "medium, distilled, Adam": "4.59 M",
+        "small, distilled, SGD": "1.15 M",
+        "small, distilled, Adam": "1.15 M",
+    },
 }
 # millions and accuracy by SGD; millions and accuracy by Adam, pruned; reduction
 TABLE_4_4 = {

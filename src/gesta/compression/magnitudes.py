@@ -62,6 +62,24 @@ def draw(found: Mapping[str, Magnitudes], path: Path, title: str = "") -> None:
     """
     figure = empty_figure(8, 4.5)
     axes = figure.subplots()
+    _histograms(axes, found)
+    axes.set_title(title)
+    save_figure(figure, path)
+
+
+def draw_panels(found: Mapping[str, Magnitudes], path: Path) -> None:
+    """Like `draw`, with a panel for each network, two in a row, all with the same axes."""
+    figure = empty_figure(11, 1 + 2.6 * -(-len(found) // 2))
+    grid = figure.subplots(-(-len(found) // 2), 2, sharex=True, sharey=True, squeeze=False)
+    limits = []
+    for axes, (name, one) in zip(grid.flat, found.items(), strict=False):
+        _histograms(axes, {name: one})
+        limits += axes.get_xlim()
+    grid[0, 0].set_xlim(min(limits), max(limits))
+    save_figure(figure, path)
+
+
+def _histograms(axes: Any, found: Mapping[str, Magnitudes]) -> None:
     edges = np.arange(LOWEST, HIGHEST + 1)
     for name, one in found.items():
         share = 100 * np.array(one.counts) / max(one.total, 1)
@@ -76,7 +94,5 @@ def draw(found: Mapping[str, Magnitudes], path: Path, title: str = "") -> None:
         low = min(low, exponent)
         axes.axvline(exponent, color="0.3", linestyle="--", linewidth=1, label=f"threshold, 2^{exponent:g}")
     axes.set(xlabel="log2 |w|", ylabel="weights, %", xlim=(low - 1, edges[max(filled, default=1)] + 2))
-    axes.set_title(title)
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left")
-    save_figure(figure, path)

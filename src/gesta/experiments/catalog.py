@@ -183,7 +183,11 @@ TABLES: dict[str, Table] = {
     "mullick/figure-4.3": Table(
         "weights by log2 |w| after SGD and Adam",
         f"{_CHAPTER_4}, figure 4.3",
-        (replace(ORIGINAL, label="SGD", reported=None), replace(ORIGINAL_ADAM, label="Adam")),
+        tuple(
+            replace(line, reported=None)
+            for row in (ORIGINAL, MEDIUM_DISTILLED, SMALL_DISTILLED)
+            for line in _pruned(row, 0.0, 0.0, "")[:2]
+        ),
         figure="weights",
     ),
 }

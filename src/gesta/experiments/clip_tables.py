@@ -156,10 +156,11 @@ class ClipTable(Experiment):
         if not self.table.figure:
             return {}
         if self.table.figure == "weights":
-            from gesta.compression.magnitudes import Magnitudes, draw
+            from gesta.compression.magnitudes import Magnitudes, draw_panels
 
-            first = {label: Magnitudes.from_document(runs[0]["magnitudes"]) for label, runs in results.items()}
-            draw(first, path, self.table.title)
+            draw_panels(
+                {label: Magnitudes.from_document(runs[0]["magnitudes"]) for label, runs in results.items()}, path
+            )
         else:
             draw_curves({label: [r["history"] for r in runs] for label, runs in results.items()}, path, "test")
         return {"figure": path}
