@@ -54,6 +54,19 @@ def test_the_documents_tables_are_there() -> None:
     assert len(POSE_TABLES["kazakos/figure-4.7"].rows) == 5 and len(POSE_TABLES["kazakos/figure-4.8"].rows) == 4
 
 
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        ((), "training.optimizer=adam, training.learning_rate=0.0007 instead of its SGD"),
+        (("training.learning_rate=0.01",), "training.optimizer=adam, training.learning_rate=0.01 instead of its SGD"),
+        (("training.optimizer=sgd", "training.learning_rate=0.01"), None),
+    ],
+)
+def test_the_note_names_the_optimizer_that_is_used(listing: HandListing, tmp_path: Path, sets, said) -> None:
+    note = table("kazakos/table-4.3").plan(listing, "Tiny.", Wanted(tmp_path, seeds=1, sets=sets, device="cpu")).note
+    assert said in note if said else "instead of" not in note
+
+
 @pytest.mark.parametrize("row", ROWS, ids=[row.label for row in ROWS])
 def test_quick_rows_have_one_budget(row: PoseRow) -> None:
     recipe = hand_recipe(row, "quick")

@@ -96,7 +96,7 @@ class HandTable(Experiment):
                 job = trial_job(title, known, recipe, folder, seed, wanted.device, may_diverge=True)
                 lines.append(Line(row.label, job, row.cost))
         counts = ", ".join(f"{split} {len(parts.of(split))}" for split in ("train", "val", "test"))
-        told = " ".join([note, *_changed(scale), f"Frames: {counts}.", *parts.notes])
+        told = " ".join([note, *_changed(scale, wanted.sets), f"Frames: {counts}.", *parts.notes])
         told += f" Curves of published predictions on the real NYU test set: {beside}." if others else ""
         return Plan((tuple(lines),), told, scale.minutes, wanted.workers, (data, others))
 
@@ -186,11 +186,13 @@ def hand_recipe(row: PoseRow, scale: str, sets: Sequence[str] = ()) -> Any:
     return recipe_of(row, *changes, *row.overrides, *sets)
 
 
-def _changed(size: PoseScale) -> list[str]:
+def _changed(size: PoseScale, sets: Sequence[str]) -> list[str]:
     """Describes how training at this scale differs from the document's."""
-    if not size.optimizer:
+    chosen = {change.partition("=")[0]: change for change in (*size.optimizer, *sets)}
+    used = [chosen[change.partition("=")[0]] for change in size.optimizer]
+    if not used or "training.optimizer=sgd" in used:
         return []
-    return [f"The document's networks train with {', '.join(size.optimizer)} instead of its SGD."]
+    return [f"The document's networks train with {', '.join(used)} instead of its SGD."]
 
 
 def good(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
