@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-RUN = ("seed", "resume", "device", "devices", "nodes", "progress", "notes")
+RUN = ("seed", "resume", "device", "devices", "nodes", "progress", "notes", "followed")
 
 
 def run_of(out: Path, options: dict[str, Any]) -> Any:

@@ -18,7 +18,7 @@ from gesta.cli import app
 from gesta.experiments import tune as tune_module
 from gesta.experiments.tune import Range, Search, markdown, open_study, tune
 from gesta.leftovers import this_process
-from gesta.schema import GestaError, Listing
+from gesta.schema import GestaError, Listing, Resource, Sample
 from gesta.tasks.base import Parts
 from gesta.tasks.catalog import find, load_recipe
 from gesta.tasks.hands.recipe import HandRecipe
@@ -192,7 +192,10 @@ def test_the_highest_accuracy_is_best(tmp_path: Path, monkeypatch: pytest.Monkey
         lambda _s, values, *_: {"val_accuracy": values["model.dropout"], "epochs": 1, "best_epoch": 1, "seconds": 1.0},
     )
     search = Search(find("features"), load_recipe("iqbal/mean"), rounds=1, trials=4)
-    document = tune(search, Parts(Listing(tmp_path, "x", ())), tmp_path)
+    known = Parts(
+        Listing(tmp_path, "x", (Sample(id="a", recording="a", color=Resource(tmp_path / "a.mp4"), split="val"),))
+    )
+    document = tune(search, known, tmp_path)
     reached = [trial["val_accuracy"] for trial in document["trials"]]
     assert document["best"]["val_accuracy"] == max(reached) and len(set(reached)) == 4
     rows = [line.split("|")[1].strip() for line in markdown(document).splitlines()[2:]]

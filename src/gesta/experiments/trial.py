@@ -73,10 +73,10 @@ def run_trial(
     from gesta.training.learner import LossNotFinite
 
     kind, begun = catalog.find(task), time.monotonic()
-    run = Run(folder, seed, resume=True, device=device, progress=False)
-    followed = {"followed": True} if options.get("followed") else {}
+    followed = bool(options.get("followed"))
+    run = Run(folder, seed, resume=True, device=device, progress=False, followed=followed)
     try:
-        fitted = kind.fit(parts, recipe, run, start, light=True, **followed)
+        fitted = kind.fit(parts, recipe, run, start, light=True)
     except LossNotFinite as error:
         if not options.get("may_diverge"):
             raise

@@ -17,6 +17,7 @@ class Run:
     `resume`: continue after the last complete epoch. `device`: auto, cpu or cuda; `devices`: processes on each of
     `nodes` computers. `notes`: notes on the split, for the bundle's provenance. `progress`: whether to show progress on
     stderr. `stop`: once this file exists, training ends after the current epoch with the best network so far.
+    `followed`: the history also has the accuracy on split "test" after every epoch, by which nothing is chosen; clips.
     """
 
     out: Path
@@ -28,6 +29,7 @@ class Run:
     progress: bool = True
     notes: tuple[str, ...] = ()
     stop: Path | None = None
+    followed: bool = False
 
 
 @dataclass(frozen=True)

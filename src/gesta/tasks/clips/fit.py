@@ -56,15 +56,13 @@ def fit(
     warm: Warm | None = None,
     teachers: Sequence[Teacher] = (),
     callbacks: Sequence[Callback] = (),
-    followed: bool = False,
 ) -> Fitted:
     """Trains on the samples of split "train", selects the epoch on "val", and writes the bundle to run.out/bundle.
 
     Without validation samples the last epoch is kept. Broken recordings are skipped and reported. Also written:
     checkpoints, logs and history.png. A resumed training ends as it would have without the interruption. `warm`:
     network to continue from instead of a new one; `teachers`: the opened teachers of the recipe's distillation;
-    `callbacks`: Lightning callbacks, called before an epoch is saved. `followed`: the history also has the accuracy on
-    split "test" after every epoch, by which nothing is chosen. Raises GestaError for data that cannot be learned
+    `callbacks`: Lightning callbacks, called before an epoch is saved. Raises GestaError for data that cannot be learned
     from, a recipe that does not fit the machine, another run's checkpoint, a loss that is not finite, or a full disk.
     """
     precision_for(recipe.training.precision, run.device)
@@ -82,7 +80,7 @@ def fit(
             labels, good, skipped, data = _passages(used, labels, transform, recipe, run)
         else:
             labels, good, skipped, data = _clips(samples, used, transform, store, recipe, run)
-            if followed:
+            if run.followed:
                 data.test = _test_clips(samples, labels, transform, store, run.progress)
         clear(run)
         taught = {} if recipe.continuous is not None else _taught(data.train, recipe, teachers, run, store)

@@ -81,7 +81,7 @@ class ClipTask(classification.Classifies):
         return Parts(*split_samples(listing, seed, protocol, recipe))
 
     def fit(
-        self, parts: Parts, recipe: ClipRecipe, run: Run, start: Path | None = None, final: bool = False, **options: Any
+        self, parts: Parts, recipe: ClipRecipe, run: Run, start: Path | None = None, final: bool = False, **_: Any
     ) -> Fitted:
         from gesta.tasks.clips import final as last
         from gesta.tasks.clips.fit import fit
@@ -91,8 +91,8 @@ class ClipTask(classification.Classifies):
             continuous = recipe.continuous is not None
             warm, told = (None, ()) if start is None else warm_start(start, samples, run.seed, continuous)
             noted = replace(run, notes=(*run.notes, *told))
-            layout, teachers, followed = parts.listing.layout, self.distil(recipe), bool(options.get("followed"))
-            fitted = fit(samples, recipe, noted, layout=layout, warm=warm, teachers=teachers, followed=followed)
+            layout, teachers = parts.listing.layout, self.distil(recipe)
+            fitted = fit(samples, recipe, noted, layout=layout, warm=warm, teachers=teachers)
             return replace(fitted, notes=(*fitted.notes, *told))
 
         samples = parts.listing.samples
