@@ -20,17 +20,17 @@ def parts_for(
     layout: str | None = None,
     protocol: str = "subject",
     seed: int | None = None,
-    validation: bool | None = None,
+    validation: bool = False,
 ) -> Parts:
     """The samples in a folder, read and split as in the bundle's training.
 
-    `seed`: of the split; by default that of the training. `validation`: whether a validation part is held out; by
-    default as in the training. Raises GestaError.
+    `seed`: of the split; by default that of the training. `validation`: hold out a validation part, although the
+    training may have had none. Raises GestaError.
     """
     origin, recipe = manifest.provenance, manifest.recipe
     listing = usable(task.read(data, layout, origin.layout))
-    if validation is not None:
-        recipe = {**recipe, "training": {**recipe.get("training", {}), "validation": validation}}
+    if validation:
+        recipe = {**recipe, "training": {**recipe.get("training", {}), "validation": True}}
     return task.split(listing, origin.seed if seed is None else seed, recipe, protocol)
 
 

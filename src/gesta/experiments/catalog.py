@@ -91,14 +91,18 @@ def _halved(row: Row, single: float, half: float, megabytes: float) -> tuple[Row
     )
 
 
+def _by_optimizer(row: Row) -> tuple[Row, Row]:
+    """Returns rows for the same model trained by SGD and by Adam."""
+    sgd = replace(row, label=f"{row.label}, SGD", reported=None)
+    adam = ORIGINAL_ADAM if row is ORIGINAL else replace(row, overrides=_ADAM)
+    return sgd, replace(adam, label=f"{row.label}, Adam", reported=None)
+
+
 def _pruned(row: Row, by_sgd: float, pruned: float, left: str) -> tuple[Row, Row, Row]:
     """Returns rows for the same model trained by SGD, by Adam, and by Adam with weights below 2**-20 removed."""
-    adam = ORIGINAL_ADAM if row is ORIGINAL else replace(row, overrides=_ADAM)
-    return (
-        replace(row, label=f"{row.label}, SGD", reported=by_sgd),
-        replace(adam, label=f"{row.label}, Adam", reported=None),
-        replace(adam, label=f"{row.label}, Adam, pruned", reported=pruned, stored="pruned", size=left),
-    )
+    sgd, adam = _by_optimizer(row)
+    less = replace(adam, label=f"{adam.label}, pruned", reported=pruned, stored="pruned", size=left)
+    return replace(sgd, reported=by_sgd), adam, less
 
 
 _CHAPTER_4 = "Mullick 2018, chapter 4"
@@ -183,11 +187,7 @@ TABLES: dict[str, Table] = {
     "mullick/figure-4.3": Table(
         "weights by log2 |w| after SGD and Adam",
         f"{_CHAPTER_4}, figure 4.3",
-        tuple(
-            replace(line, reported=None)
-            for row in (ORIGINAL, MEDIUM_DISTILLED, SMALL_DISTILLED)
-            for line in _pruned(row, 0.0, 0.0, "")[:2]
-        ),
+        (*_by_optimizer(ORIGINAL), *_by_optimizer(MEDIUM_DISTILLED), *_by_optimizer(SMALL_DISTILLED)),
         figure="weights",
     ),
 }
