@@ -314,7 +314,7 @@ def test_unknown_engine_in_the_manifest_and_asked_for(in_onnx, tmp_path):
     document = json.loads((in_onnx.path / io.MANIFEST).read_text())
     document["artifacts"][0]["engine"] = "tensorrt"
     (tmp_path / io.MANIFEST).write_text(json.dumps(document))
-    with pytest.raises(GestaError, match=r"not valid at artifacts.0.engine: Input should be 'torch', 'openvino' or"):
+    with pytest.raises(GestaError, match=r"not valid at artifacts.0.engine: Input should be 'torch', 'openvino', "):
         io.read(tmp_path, ClipManifest)
 
 

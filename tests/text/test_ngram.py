@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,10 +61,72 @@ def test_equals_the_definition(order: int, start: int | None) -> None:
     new = [int(token) for token in rng.integers(0, 5, 25)]  # 4 was never seen
     expected = [slow.probability((*slow.padding, *new[:i]), token) for i, token in enumerate(new)]
     np.testing.assert_allclose(fast.probabilities(np.array(new)), expected, atol=1e-12)
-    for length in (0, 1, 2, 10):
-        following = fast.following(np.array(new[:length]))
-        np.testing.assert_allclose(following.sum(), 1, atol=1e-12)
-        np.testing.assert_allclose(following[new[length]], expected[length], atol=1e-12)
+    after = contexts_of(fast, [token for token in new if token != start])
+    assert fast.following(after).sum(1) == pytest.approx(np.ones(len(after)), abs=1e-12)
+    if start is None:
+        chosen = np.take_along_axis(fast.following(after[:-1]), np.array(new)[:, None], 1)[:, 0]
+        np.testing.assert_allclose(chosen, expected, atol=1e-12)
+
+
+def contexts_of(model: KneserNey, tokens: Sequence[int]) -> np.ndarray:
+    """The contexts before each token and after the last, [n + 1, order - 1]."""
+    found = [model.contexts(1)]
+    for token in tokens:
+        found.append(model.after(found[-1], np.array([token])))
+    return np.concatenate(found)
+
+
+def test_the_start_token_begins_a_new_text() -> None:
+    model = KneserNey([np.array([1, 2, 3, 0]), np.array([2, 1, 0])], 3, 4, start=0, discount=0.6)
+    sentence = np.array([2, 3, 0])
+    contexts = contexts_of(model, [1, 0, *sentence[:-1]])[2:]  # the first sentence is forgotten
+    chosen = np.take_along_axis(model.following(contexts), sentence[:, None], 1)[:, 0]
+    np.testing.assert_allclose(chosen, model.probabilities(sentence), atol=1e-12)
+
+
+@pytest.mark.parametrize("start", [None, 0])
+def test_the_counts_can_be_stored(start: int | None) -> None:
+    rng = np.random.default_rng(1)
+    model = KneserNey([rng.integers(0, 4, 50)], 3, 5, start=start)
+    stored = KneserNey.of_arrays(model.arrays(), 5, start)
+    new = rng.integers(0, 5, 40)
+    np.testing.assert_allclose(stored.probabilities(new), model.probabilities(new), rtol=1e-6)
+    assert (stored.order, stored.start) == (3, start)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "why"),
+    [
+        ("mass_2", lambda a: a[:-1], "different lengths"),
+        ("rest_3", lambda a: a[:-1], "different lengths"),
+        ("keys_2", lambda a: a[::-1].copy(), "in order"),
+        ("keys_3", lambda a: a + 10**6, "in order"),
+        ("mass_3", lambda a: a - 2, "between 0 and 1"),
+        ("rest_2", lambda a: np.full_like(a, np.nan), "between 0 and 1"),
+        ("keys_1", lambda a: a[None], "dimensions"),
+        ("keys_1", None, "keys_1"),
+    ],
+)
+def test_damaged_counts_are_refused(name: str, change: Any, why: str) -> None:
+    arrays = KneserNey([np.random.default_rng(1).integers(0, 4, 50)], 3, 5).arrays()
+    arrays[name] = change(arrays[name]) if change is not None else arrays.pop("mass_1")
+    if change is None:
+        del arrays[name]
+        arrays["mass_1"] = arrays["other"] = np.zeros(5)
+    with pytest.raises(GestaError, match=why):
+        KneserNey.of_arrays(arrays, 5)
+
+
+def test_counts_of_another_vocabulary_are_refused() -> None:
+    arrays = KneserNey([np.array([0, 1, 2, 1])], 2, 3).arrays()
+    with pytest.raises(GestaError, match="4 tokens"):
+        KneserNey.of_arrays(arrays, 4)
+
+
+def test_a_text_shorter_than_the_order() -> None:
+    model = KneserNey([np.array([0, 1])], 6, 3)
+    assert model.probabilities(np.array([0, 1, 2])).sum() > 0
+    assert model.following(contexts_of(model, [0, 1, 0, 1, 0])).sum(1) == pytest.approx(np.ones(6))
 
 
 def test_a_bigram_worked_by_hand() -> None:
@@ -71,7 +134,7 @@ def test_a_bigram_worked_by_hand() -> None:
     # bigrams 01 01 02 10 10: after 0 three, two different. Before 0 stands 1, and it begins; before 1 and 2 stands 0.
     unigram = (np.array([2, 1, 1]) - 0.5) / 4 + 0.5 * 3 / 4 / 3
     expected = np.array([0, 1.5, 0.5]) / 3 + 0.5 * 2 / 3 * unigram
-    np.testing.assert_allclose(model.following(np.array([1, 0])), expected)
+    np.testing.assert_allclose(model.following(np.array([[0]]))[0], expected)
     assert perplexity(model.nats([np.array([0, 1])])) == pytest.approx((unigram[0] * expected[1]) ** -0.5)
 
 

@@ -22,7 +22,7 @@ from gesta.tasks.text.fit import Scored, build, cosine, fit_language
 from gesta.tasks.text.ngram import KneserNey
 from gesta.tasks.text.predict import LanguageModel
 from gesta.tasks.text.recipe import LanguageRecipe
-from gesta.tasks.text.scoring import mixed_nats
+from gesta.tasks.text.scoring import mixed_nats, token_nats
 from gesta.tasks.text.task import TASK
 from gesta.tasks.text.vocabulary import Vocabulary
 from gesta.tasks.text.writing import draw, write
@@ -127,7 +127,8 @@ def test_with_an_ngram_each_probability_is_a_weighted_mean(carry: bool) -> None:
             network.log_probabilities(features)[:, 0], text[carry:], beside[carry:], strict=True
         ):
             nats.append(-np.log(0.75 * float(logs[target].exp()) + 0.25 * ngrams))
-    assert mixed_nats(Scored(network.train()), ngram, texts, carry) == pytest.approx(np.mean(nats), rel=1e-5)
+    alone = token_nats(Scored(network.train()), texts, 0, carry)
+    np.testing.assert_allclose(mixed_nats(alone, ngram, texts), nats, rtol=1e-5)
 
 
 @pytest.mark.integration
@@ -143,8 +144,16 @@ def test_learns_a_sentence_that_repeats(model: LanguageModel, text: Path) -> Non
     assert found["tokens"] == len(passage.text) - 1
 
 
+@pytest.fixture(scope="module")
+def model_with_ngram(text: Path, tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    made = recipe(model={"ngram_share": 0.4}, training={"epochs": 1})
+    return trained(text, made, tmp_path_factory.mktemp("with_ngram"))
+
+
 @pytest.mark.integration
-def test_scoring_equals_a_loop_over_steps(model: LanguageModel) -> None:
+@pytest.mark.parametrize("which", ["model", "model_with_ngram"])
+def test_scoring_equals_a_loop_over_steps(which: str, request: pytest.FixtureRequest) -> None:
+    model: LanguageModel = request.getfixturevalue(which)
     pieces = ["the cat", " sat o", "n", " the mat. the"]
     texts = [model.vocabulary.encode(piece) for piece in pieces]
     whole, state, nats = np.concatenate(texts), model.start(1), []
@@ -164,10 +173,44 @@ def test_scoring_equals_a_loop_over_steps(model: LanguageModel) -> None:
         model.predict("the Queen")
 
 
-def test_sentences_are_scored_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.integration
+def test_an_ngram_in_the_model(model_with_ngram: LanguageModel, text: Path) -> None:
+    model = model_with_ngram
+    metrics = model.manifest.metrics
+    part = TASK.split(TASK.read(text), 0, recipe().model_dump()).of("test")
+    passages, outputs, _ = TASK.outputs(model, part, lambda *_: None)
+    found = TASK.evaluate(model, passages, outputs, 0).metrics
+    assert metrics["ngram_test_loss"] < found["loss"] < metrics["network_test_loss"]  # it has learned nothing yet
+    assert found["network_loss"] == metrics["network_test_loss"]
+    assert found["mixed_loss"] is None
+    logs = model.log_probabilities(model.vocabulary.encode("the cat sa"))
+    np.testing.assert_allclose(np.exp(logs).sum(1), 1, atol=1e-5)
+    assert model.vocabulary.tokens[logs[-1].argmax()] == "t"
+    assert "".join(model.write(start="cat sat", length=7, temperature=0)) == "cat sat on the"
+    assert "n-gram (40%)" in model.manifest.network
+
+
+@pytest.mark.integration
+def test_a_bundle_without_its_ngram_is_refused(tmp_path: Path, text: Path) -> None:
+    from gesta.bundle import io
+
+    made = recipe(model={"ngram_share": 0.4}, training={"epochs": 1})
+    trained(text, made, tmp_path / "run")
+    bundle = catalog.read_bundle(tmp_path / "run" / "bundle")
+    network = [artifact for artifact in bundle.manifest.artifacts if artifact.stage != "ngram"]
+    with pytest.raises(GestaError, match="lacks the n-gram"):
+        api.load(io.save_zip(bundle, tmp_path / "part.zip", network), "torch")
+    (counts,) = [artifact for artifact in bundle.manifest.artifacts if artifact.stage == "ngram"]
+    (bundle.path / counts.file).write_bytes(b"x" * 100)
+    with pytest.raises(GestaError, match="changed or damaged"):
+        api.load(bundle.path, "torch")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_sentences_are_scored_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float) -> None:
     from text.test_text_data import WORDS, captions
 
-    made = recipe(input=WORDS.model_dump(), training={"carry": False, "epochs": 1})
+    made = recipe(input=WORDS.model_dump(), training={"carry": False, "epochs": 1}, model={"ngram_share": share})
     model = trained(captions(tmp_path / "c"), made, tmp_path / "run")
     texts = [model.vocabulary.sentence(line.split()) for line in ("a dog", "", "a dog runs .", "a bird")]
     expected = []
@@ -257,14 +300,17 @@ def test_onnx_takes_texts_of_any_length(tmp_path: Path, text: Path, precision: s
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("model_settings", [{"tied": True}, {"cutoffs": [3]}])
+@pytest.mark.parametrize("model_settings", [{"tied": True}, {"cutoffs": [3]}, {"ngram_share": 0.3}])
 def test_the_exported_model_says_the_same(tmp_path: Path, text: Path, model_settings: dict[str, Any]) -> None:
-    from gesta.exporting.run import add
+    from gesta.exporting.run import Export, add, export_bundle
 
     made = recipe(model=model_settings | {"layers": 2}, training={"epochs": 1})
     model = trained(text, made, tmp_path / "run")
     (agreement,) = add(tmp_path / "run" / "bundle")
     assert agreement.passes
+    export_bundle(tmp_path / "run" / "bundle", tmp_path / "alone", Export("openvino", seconds=0.1))
+    alone = api.load(tmp_path / "alone")
+    assert alone.predict(SENTENCE).nats == pytest.approx(model.predict(SENTENCE).nats, abs=1e-5)
     code = (
         "import sys\n"
         "for name in ('torch', 'onnxruntime', 'lightning'): sys.modules[name] = None\n"

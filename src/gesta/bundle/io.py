@@ -70,6 +70,10 @@ class Bundle(Generic[M]):
             )
         return data
 
+    def counts(self) -> dict[str, bytes]:
+        """Returns the content of the files of `manifest.counts` by name. Raises GestaError as `read` does."""
+        return {artifact.file: self.read(artifact) for artifact in self.manifest.counts}
+
     def size_of(self, artifact: Artifact) -> int:
         """Returns the total size in bytes of an artifact's file and its companions."""
         return sum(len(self.read(artifact, name)) for name in (artifact.file, *artifact.companions))

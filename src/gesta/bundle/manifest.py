@@ -113,10 +113,11 @@ class Artifact(Strict):
     `whole` of a hand pose model: hand float32 [B, C, H, W] -> joints float32 [B, J, 3] in units of half a cube.
     `whole`, stage "backbone": frames uint8 [B, H, W, 3] (or windows [B, w, H, W, 3]) -> features [B, D];
     stage "head": features float32 [B, T, D], lengths int64 [B] -> logits [B, N].
+    `counts`, engine numpy: what was counted rather than trained, such as an n-gram; used with any engine's network.
     """
 
-    role: Literal["weights", "whole", "step"]
-    engine: Literal["torch", "openvino", "onnxruntime"]
+    role: Literal["weights", "whole", "step", "counts"]
+    engine: Literal["torch", "openvino", "onnxruntime", "numpy"]
     precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
     file: str = Field(description="path inside the bundle")
     sha256: str
@@ -195,6 +196,11 @@ class Manifest(Strict):
     def upgraded(cls, document: dict[str, Any]) -> dict[str, Any]:
         """Converts the document of an older bundle to the current format version."""
         return {**document, "format_version": FORMAT_VERSION}
+
+    @property
+    def counts(self) -> tuple[Artifact, ...]:
+        """The artifacts that go with any engine's network."""
+        return tuple(artifact for artifact in self.artifacts if artifact.role == "counts")
 
     def with_artifacts(self, artifacts: tuple[Artifact, ...]) -> Self:
         """Returns a copy with other artifacts."""

@@ -72,7 +72,14 @@ FeatureEngine = Annotated[
 
 
 Every = Annotated[int | None, typer.Option("--every", min=1, metavar="N", help="Take every N-th frame instead.")]
-Stage = Annotated[str | None, typer.Option("--stage", help="Layer to take features from. (default: the last)")]
+Stage = Annotated[
+    str | None,
+    typer.Option(
+        "--stage",
+        help="Layer to take features from (default: the last); with --model: states (default) or probabilities of the "
+        "classes.",
+    ),
+]
 Size = Annotated[
     int | None, typer.Option("--size", min=32, metavar="N", help="Image size in pixels. (default: as published)")
 ]
@@ -127,9 +134,9 @@ def features(
     need("train", "torch", "lightning")
     existing(data, "data folder")
     if model is not None or backbone == SKELETON:
-        others = {"--weights": weights, "--frames": frames, "--stage": stage, "--size": size}
-        others |= {"--maps": maps or None, "--letterbox": letterbox or None, "--every": every if model else None}
-        _told(_encoded(data, out, model, every, layout, others, (engine, device), cluster), data, json)
+        others = {"--weights": weights, "--frames": frames, "--size": size}
+        others |= {"--maps": maps or None, "--letterbox": letterbox or None}
+        _told(_encoded(data, out, (model, every, stage), layout, others, (engine, device), cluster), data, json)
         return
     _one_of(frames, every, "--frames and --every exclude each other. Give one of them.")
     if devices * nodes > 1:
@@ -178,25 +185,29 @@ def _told(document: dict[str, Any], data: Path, json: bool, problems: tuple[Any,
 def _encoded(
     data: Path,
     out: Path,
-    model: str | None,
-    every: int | None,
+    encoder: tuple[str | None, int | None, str | None],
     layout: str | None,
     others: dict[str, Any],
     at: tuple[str | None, str],
     cluster: str | None,
 ) -> dict[str, Any]:
-    """What came out: vectors by a skeleton or a model. Raises GestaError (usage) for options of backbones."""
+    """What came out: vectors by a skeleton or a model. `encoder`: (model, every, stage).
+
+    Raises GestaError (usage) for options of backbones.
+    """
     from gesta.engines.base import Placement
     from gesta.sources.catalog import read
     from gesta.tasks.encoders import model_encoder, skeleton_encoder
     from gesta.tasks.features.encode import encode_all
 
+    model, every, stage = encoder
+    others |= {"--stage": stage} if model is None else {"--every": every}
     if given := [name for name, value in others.items() if value is not None]:
         raise GestaError(f"{', '.join(given)}: does not apply to skeletons or to --model. Leave it out.", usage=True)
-    recipe, encode = skeleton_encoder(every) if model is None else model_encoder(model, Placement(*at))
+    recipe, encode = skeleton_encoder(every) if model is None else model_encoder(model, Placement(*at), stage)
     listing = read(data, layout)
     with jobs_in(out, cluster, "features"), progress(f"features of {len(listing.samples)} recordings") as tick:
-        made = encode_all(listing, out, recipe, encode, tick, model=model, every=every, at=Placement(*at))
+        made = encode_all(listing, out, recipe, encode, tick, model=model, every=every, stage=stage, at=Placement(*at))
     document: dict[str, Any] = made.to_json()
     return document
 

@@ -116,7 +116,18 @@ class TextTables(Experiment):
 
     scales: Mapping[str, Any] = SCALES
     trial = "gesta.experiments.text_tables:run_text_trial"
-    headings = ("model", "parameters", "reported", "measured", "n-gram", "both", "part", "minutes", "balanced LaTeX")
+    headings = (
+        "model",
+        "parameters",
+        "reported",
+        "measured",
+        "n-gram",
+        "network alone",
+        "with n-gram",
+        "part",
+        "minutes",
+        "balanced LaTeX",
+    )
     brief: Sequence[str] | None = ("model", "reported", "measured", "n-gram")
 
     def data(self, wanted: Wanted) -> tuple[Path, str]:
@@ -146,14 +157,16 @@ class TextTables(Experiment):
         return Plan((tuple(lines),), note, scale.minutes, wanted.workers)
 
     def line(self, row: QualityRow, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        first = results[0] if results else {}
+        first, measure = results[0] if results else {}, self.table.measure
+        counted = [result for result in results if f"ngram_{measure}" in result]
         return {
             "label": row.label,
             "recipe": row.recipe,
             "reported": row.reported,
-            "measured": [result[self.table.measure] for result in results],
-            "ngram": first.get(f"ngram_{self.table.measure}"),
-            "mixed": [result[mixed] for result in results if (mixed := f"mixed_{self.table.measure}") in result],
+            "measured": [result[measure] for result in results],
+            "ngram": first.get(f"ngram_{measure}"),
+            "network": [result.get(f"network_{measure}", result[measure]) for result in counted],
+            "mixed": [result.get(f"mixed_{measure}", result[measure]) for result in counted],
             "parameters": first.get("parameters"),
             "part": first.get("part"),
             "minutes": mean(result["seconds"] / 60 for result in results),
@@ -169,6 +182,7 @@ class TextTables(Experiment):
             number(row["reported"], digits),
             spread(row["measured"], digits),
             number(row["ngram"], digits),
+            spread(row["network"], digits),
             spread(row["mixed"], digits),
             str(row["part"] or "-"),
             number(row["minutes"], 1),
@@ -213,7 +227,7 @@ def run_text_trial(data: Path, recipe: Recipe, folder: Path, seed: int, device: 
     started = time.monotonic()
     done = scored(data, recipe, folder, seed, device)
     found: dict[str, Any] = {k: v for k, v in done.result.metrics.items() if isinstance(v, int | float)}
-    nats = {kind: found[f"{kind}_loss"] for kind in ("ngram", "mixed") if f"{kind}_loss" in found}
+    nats = {kind: found[f"{kind}_loss"] for kind in ("ngram", "mixed", "network") if f"{kind}_loss" in found}
     found |= {f"{kind}_perplexity": math.exp(loss) for kind, loss in nats.items()}
     samples = _samples(done.model, latex) if hasattr(done.model, "write") else {}
     return {**found, **done.facts, **samples, "seconds": time.monotonic() - started}

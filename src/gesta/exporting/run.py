@@ -124,11 +124,11 @@ def export_bundle(
     if how.seconds > 0:
         say("measuring")
         artifacts = timed(bundle, made, shown, how.seconds, timed_with or bundle.path)
-    manifest = bundle.manifest.with_artifacts(artifacts)
+    manifest = bundle.manifest.with_artifacts((*artifacts, *bundle.manifest.counts))
     if not passed:
         forced = f"exported to {how.to} {precision} with --force: {words}"
         manifest = manifest.model_copy(update={"notes": (*manifest.notes, forced)})
-    written = io.write(out, manifest, files)
+    written = io.write(out, manifest, files | bundle.counts())
     return Report(written, artifacts, passed, weight_bytes(bundle))
 
 
@@ -281,8 +281,9 @@ def timed(
     with tempfile.TemporaryDirectory(prefix="gesta-export-") as scratch:
         file, folder = Path(scratch) / "inputs.npz", Path(scratch) / "bundle"
         np.savez(file, *examples.inputs[:TIMED])
-        manifest = bundle.manifest.model_copy(update={"artifacts": tuple(one.artifact for one in made)})
-        io.write(folder, manifest, {name: data for one in made for name, data in one.files.items()})
+        artifacts = (*(one.artifact for one in made), *bundle.manifest.counts)
+        files = {name: data for one in made for name, data in one.files.items()}
+        io.write(folder, bundle.manifest.model_copy(update={"artifacts": artifacts}), files | bundle.counts())
         ours = in_own_process(folder, file, first.engine, first.precision, seconds)
         theirs = in_own_process(beside, file, "torch", "fp32", seconds)
     return tuple(_with_latency(one, ours, theirs) for one in made)

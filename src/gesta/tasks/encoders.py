@@ -2,12 +2,14 @@
 
 A FeatureRecipe describes the features that a model was trained on; `encoder_of` finds their encoder again. A task with
 `embed(predictor, sample) -> float32 [T, D]` also has `embeds(manifest) -> FeatureRecipe`, which identifies its vectors.
+A task with `class_probabilities(predictor, sample) -> float32 [T, N]` offers these as vectors, too.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,8 @@ Encode = Callable[[Sample], NDArray[np.float32]]
 
 JOINTS, MOVING_JOINTS = "joints", "joints and movement"
 """Stages of the skeleton encoder; features of the first are those of earlier versions."""
+STATES, PROBABILITIES = "states", "probabilities"
+"""Stages of a model: its own states, or its probabilities of the classes, which it also predicts with."""
 
 
 def skeleton_encoder(every: int | None = None, stage: str = MOVING_JOINTS) -> tuple[FeatureRecipe, Encode]:
@@ -36,12 +40,21 @@ def skeleton_encoder(every: int | None = None, stage: str = MOVING_JOINTS) -> tu
     return recipe, lambda sample: skeleton_features(sample, count, stage == MOVING_JOINTS)
 
 
-def model_encoder(path: Path | str, at: Placement = Placement()) -> tuple[FeatureRecipe, Encode]:
-    """Uses the states of a model. Raises GestaError if there is no such bundle, or its task has no embeddings."""
+def model_encoder(
+    path: Path | str, at: Placement = Placement(), stage: str | None = None
+) -> tuple[FeatureRecipe, Encode]:
+    """Uses a model's states, or its PROBABILITIES.
+
+    Raises GestaError if there is no such bundle or its task has no such vectors, and (usage) for another stage.
+    """
+    if stage not in (None, STATES, PROBABILITIES):
+        raise GestaError(f"--stage {stage}: with --model, choose {STATES} or {PROBABILITIES}.", usage=True)
     task, bundle = catalog.of_bundle(path)
-    embed = need(task, "embed", f"{path}: vectors of recordings")
+    ability = "class_probabilities" if stage == PROBABILITIES else "embed"
+    embed = need(task, ability, f"{path}: {stage or 'vectors'} of recordings")
+    recipe = states_of(bundle.manifest) if stage == PROBABILITIES else task.embeds(bundle.manifest)  # type: ignore[attr-defined]
     predictor = task.load(bundle, at)
-    return task.embeds(bundle.manifest), lambda sample: embed(predictor, sample)  # type: ignore[attr-defined]
+    return replace(recipe, stage=stage) if stage == PROBABILITIES else recipe, lambda sample: embed(predictor, sample)
 
 
 def encoder_of(recipe: FeatureRecipe, model: Path | str | None, at: Placement = Placement()) -> Encode:
@@ -57,7 +70,7 @@ def encoder_of(recipe: FeatureRecipe, model: Path | str | None, at: Placement = 
             "or the bundle that computes them: --backbone-weights BUNDLE.",
             usage=True,
         )
-    found, encode = model_encoder(model, at)
+    found, encode = model_encoder(model, at, PROBABILITIES if recipe.stage == PROBABILITIES else None)
     if differ := found.differences(recipe):
         raise GestaError(f"{model}: computes other features than the model was trained on: {'; '.join(differ)}.")
     return encode
@@ -66,4 +79,4 @@ def encoder_of(recipe: FeatureRecipe, model: Path | str | None, at: Placement = 
 def states_of(manifest: Manifest) -> FeatureRecipe:
     """Describes embeddings by a model's own states. It is identified by its training, so exports are the same."""
     training = hashlib.sha256(manifest.provenance.model_dump_json().encode()).hexdigest()
-    return FeatureRecipe(manifest.name, training, "states", True, 1, None, None)
+    return FeatureRecipe(manifest.name, training, STATES, True, 1, None, None)

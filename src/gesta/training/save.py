@@ -12,7 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import safetensors.numpy
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from gesta.bundle import io
@@ -74,25 +76,30 @@ def write_bundle(
     provenance: Provenance,
     *,
     stage: str = "network",
-    others: Mapping[str, nn.Module] | None = None,
+    others: Mapping[str, nn.Module | Mapping[str, NDArray]] | None = None,
     **fields: Any,
 ) -> Bundle[Any]:
-    """Writes the bundle of a trained network. `others`: networks of further stages, each in a separate file; `fields`:
-    metrics, notes, and task-specific fields of the manifest. Raises GestaError like `bundle.io.write`.
+    """Writes the bundle of a trained network. Raises GestaError like `bundle.io.write`.
+
+    `others`: networks of further stages, or arrays that were counted, each in a separate file; `fields`: metrics,
+    notes, and task-specific fields of the manifest.
     """
-    networks = {io.WEIGHTS: (stage, network)}
-    networks |= {f"{name}.safetensors": (name, other) for name, other in (others or {}).items()}
-    files = {file: network_bytes(module) for file, (_, module) in networks.items()}
-    artifacts = tuple(
-        Artifact(role="weights", engine="torch", file=file, sha256=io.digest(files[file]), stage=name)
-        for file, (name, _) in networks.items()
-    )
+    files, artifacts = {}, []
+    for name, content in {stage: network, **(others or {})}.items():
+        file = io.WEIGHTS if content is network else f"{name}.safetensors"
+        if isinstance(content, nn.Module):
+            made = Artifact(role="weights", engine="torch", file=file, sha256="", stage=name)
+            files[file] = network_bytes(content)
+        else:
+            made = Artifact(role="counts", engine="numpy", file=file, sha256="", stage=name)
+            files[file] = safetensors.numpy.save(dict(content))
+        artifacts.append(made.model_copy(update={"sha256": io.digest(files[file])}))
     manifest = schema(
         name=recipe.name,
         recipe=recipe.model_dump(mode="json"),
         parameters=sum(p.numel() for p in network.parameters()),
         provenance=provenance,
-        artifacts=artifacts,
+        artifacts=tuple(artifacts),
         **fields,
     )
     return io.write(folder, manifest, files)

@@ -219,6 +219,14 @@ class Recognizer:
             rows.append(np.concatenate([*(array.ravel() for array in state.values()), found["logits"][0]]))
         return np.stack(rows)
 
+    def class_probabilities(self, sample: Sample) -> NDArray[np.float32]:
+        """The probabilities of the classes after each of the K chunks of a recording, [K, N].
+
+        For a network without a streaming step, those of the whole, [1, N]. Raises GestaError as `predict` does.
+        """
+        logits = self.states(sample)[:, -len(self.labels) :]
+        return probabilities(logits, self.manifest).astype(np.float32)
+
     def _by_steps(self, inputs: Mapping[str, NDArray[Any]], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
         """Like the whole network, using the step: returns each clip's logits after its last chunk."""
         chunk, state = self.manifest.transform.chunk, self.engine.start(len(lengths))

@@ -236,6 +236,11 @@ class ClipTask(classification.Classifies):
         found: NDArray[Any] = predictor.states(sample)
         return found
 
+    def class_probabilities(self, predictor: Any, sample: Sample) -> NDArray[Any]:
+        """Returns the probabilities of the classes after each chunk of a recording, [K, N]."""
+        found: NDArray[Any] = predictor.class_probabilities(sample)
+        return found
+
     def train_rate(self, bundle: Bundle[ClipManifest], samples: Sequence[Sample], device: str, seed: int) -> Any:
         """Measures training speed in clips per second."""
         from gesta.tasks.clips.train_benchmark import train_benchmark

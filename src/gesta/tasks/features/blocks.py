@@ -104,9 +104,10 @@ def encoded_block(
     model: str | None,
     every: int | None,
     at: Placement,
+    stage: str | None = None,
 ) -> dict[str, Any]:
     """Job: compute vectors with the skeleton encoder or a model."""
-    encode = skeleton_encoder(every)[1] if model is None else model_encoder(model, at)[1]
+    encode = skeleton_encoder(every)[1] if model is None else model_encoder(model, at, stage)[1]
     return document_of(encode_into(samples, folder, recipe, encode, Settings(name=block)))
 
 

@@ -19,8 +19,8 @@ def encode_all(
 ) -> Summary:
     """Encode all samples into `out`, in this process or on the active cluster.
 
-    Workers of a cluster rebuild `encode` from `encoder`: model, every and at. An interrupted run resumes where it
-    stopped. Raises GestaError if the folder holds other features or a damaged shard. Broken recordings are listed in
+    Workers of a cluster rebuild `encode` from `encoder`: model, every, stage and at. An interrupted run resumes where
+    it stopped. Raises GestaError if the folder holds other features or a damaged shard. Broken recordings are listed in
     the result.
     """
     claim(out, recipe, listing.layout)

@@ -50,7 +50,7 @@ def feeds(texts: Sequence[Text], model: LanguageModel) -> dict[tuple[str, str], 
     """Return single tokens, each with the state that precedes it."""
     found: list[Feed] = []
     for text in texts:
-        state = model.start(1)
+        state = model.network.start(1)
         for token in text:
             feed = {"tokens": np.array([[token]]), **state}
             found.append(feed)

@@ -22,9 +22,10 @@ from gesta.schema import GestaError
 from gesta.tasks.base import Parts
 from gesta.tasks.text.batches import Sentences, Stream
 from gesta.tasks.text.corpus import Corpus, corpus_of
-from gesta.tasks.text.manifest import KnownTokens, LanguageManifest
+from gesta.tasks.text.manifest import NGRAM, KnownTokens, LanguageManifest
+from gesta.tasks.text.ngram import KneserNey
 from gesta.tasks.text.recipe import LanguageRecipe, TextTrainingSettings
-from gesta.tasks.text.scoring import mixed_nats
+from gesta.tasks.text.scoring import mixed_nats, token_nats
 from gesta.tasks.text.vectors import read_vectors
 from gesta.tasks.text.vocabulary import Vocabulary
 from gesta.training.checkpoints import full_disk_explained, seed_everything
@@ -167,12 +168,11 @@ def rates(nats: float, prefix: str = "") -> dict[str, float]:
 
 def build(recipe: LanguageRecipe, vocabulary: Vocabulary) -> LanguageNet:
     """Build the recipe's untrained network. Raises GestaError if its cutoffs do not fit the vocabulary."""
-    settings = recipe.model.model_dump()
     if recipe.model.cutoffs and not 0 < max(recipe.model.cutoffs) < len(vocabulary):
         raise GestaError(
             f"model.cutoffs {list(recipe.model.cutoffs)}: must be smaller than the vocabulary of {len(vocabulary)}."
         )
-    network = LanguageNet(tokens=len(vocabulary), **settings)
+    network = LanguageNet(tokens=len(vocabulary), **recipe.model.network)
     if recipe.input.vectors is not None:
         start_from(network, vocabulary, Path(recipe.input.vectors))
     return network
@@ -235,23 +235,30 @@ def fit(parts: Parts, recipe: LanguageRecipe, run: Run) -> Fitted:
     clear(run)
     corpus = corpus_of(parts.listing, recipe.input)
     network, best, history = fit_language(corpus, recipe, run)
-    order, carry = recipe.input.ngram, recipe.training.carry
-    ngram, model = corpus.ngram(order), Scored(network)
-    beside = {f"ngram_{part}_loss": ngram.nats(held) for part, held in corpus.scored.items()}
-    beside |= {f"mixed_{part}_loss": mixed_nats(model, ngram, held, carry) for part, held in corpus.scored.items()}
+    ngram = corpus.ngram(recipe.input.ngram)
     second = "bits" if recipe.input.unit == "character" else "perplexity"
     draw_history(history, run.out / FIGURE, recipe.title, ("loss", second))
-    fields = {"known": KnownTokens.of(corpus.vocabulary)}
-    return bundled(
-        parts,
-        recipe,
-        run,
-        LanguageManifest,
-        network,
-        best,
-        history,
-        fields | {"metrics": beside | {"ngram_order": order}},
-    )
+    fields = {
+        "known": KnownTokens.of(corpus.vocabulary),
+        "metrics": _beside(corpus, ngram, network, recipe),
+        "others": {NGRAM: ngram.arrays()} if recipe.model.ngram_share else None,
+    }
+    return bundled(parts, recipe, run, LanguageManifest, network, best, history, fields)
+
+
+def _beside(corpus: Corpus, ngram: KneserNey, network: LanguageNet, recipe: LanguageRecipe) -> dict[str, float]:
+    """Return the losses on each scored part to compare with: of the n-gram alone, and of the network without or with
+    it, whichever the model is not.
+    """
+    found: dict[str, float] = {"ngram_order": ngram.order}
+    for part, texts in corpus.scored.items():
+        nats = token_nats(Scored(network), texts, ngram.start, recipe.training.carry)
+        found[f"ngram_{part}_loss"] = ngram.nats(texts)
+        if recipe.model.ngram_share:
+            found[f"network_{part}_loss"] = float(nats.mean())
+        else:
+            found[f"mixed_{part}_loss"] = float(mixed_nats(nats, ngram, texts).mean())
+    return found
 
 
 def bundled(
@@ -264,7 +271,10 @@ def bundled(
     history: list[Row],
     fields: Mapping[str, Any],
 ) -> Fitted:
-    """Write a trained network to run.out/bundle. `fields`: manifest fields; its `metrics` are added to the losses."""
+    """Write a trained network to run.out/bundle.
+
+    `fields`: manifest fields, whose `metrics` are added to the losses, and `others` of write_bundle.
+    """
     seconds = sum(row["seconds"] for row in history)
     metrics: dict[str, Any] = {k: v for k, v in best.items() if k.startswith(("val_", "train_"))}
     metrics |= {"best_epoch": int(best["epoch"]), "epochs": len(history), **fields.get("metrics", {})}

@@ -10,6 +10,9 @@ from gesta.bundle.manifest import Manifest, Names, Strict
 from gesta.tasks.feature_store import FeatureRecipe
 from gesta.tasks.text.vocabulary import Unit, Vocabulary
 
+NGRAM = "ngram"
+"""The stage of a bundle that holds the counts of its n-gram."""
+
 
 class KnownTokens(Strict):
     """The vocabulary: the kind of token, and the tokens by number."""
@@ -30,7 +33,8 @@ class LanguageManifest(Manifest):
     """Manifest of a language model.
 
     Its network is a `step`: tokens int64 [1, B] and the state h, c [L, B, H] -> log_probabilities float32 [1, B, V] of
-    the token that follows each, and the new state.
+    the token that follows each, and the new state. The counts of an n-gram that has a share in the model are the
+    stage NGRAM.
     """
 
     title: ClassVar[str] = "a language model"
@@ -48,7 +52,13 @@ class LanguageManifest(Manifest):
     @property
     def network(self) -> str:
         model = self.recipe["model"]
-        return f"LSTM, {model['layers']} x {model['hidden']}"
+        lstm = f"LSTM, {model['layers']} x {model['hidden']}"
+        return f"{lstm}, and an n-gram ({self.ngram_share:.0%})" if self.ngram_share else lstm
+
+    @property
+    def ngram_share(self) -> float:
+        """Weight of the n-gram's probability in the model's."""
+        return float(self.recipe["model"].get("ngram_share", 0.0))
 
     @property
     def summary(self) -> str:

@@ -14,6 +14,7 @@ from gesta.engines.torch import fitting, loaded
 from gesta.models.language import LanguageNet
 from gesta.models.layers import Wrapper
 from gesta.tasks.text.manifest import LanguageManifest
+from gesta.tasks.text.recipe import LanguageModelSettings
 
 EXAMPLE_BATCH = 2
 
@@ -60,7 +61,8 @@ class OneToken(Wrapper):
 def load_network(bundle: Bundle[LanguageManifest]) -> LanguageNet:
     """Return the recipe's network with the bundle's weights. Raises GestaError if they do not fit."""
     with fitting(bundle):
-        network = LanguageNet(tokens=len(bundle.manifest.known.tokens), **bundle.manifest.recipe["model"])
+        settings = LanguageModelSettings.model_validate(bundle.manifest.recipe["model"]).network
+        network = LanguageNet(tokens=len(bundle.manifest.known.tokens), **settings)
         return loaded(network, load_weights(bundle))
 
 

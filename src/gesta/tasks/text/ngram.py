@@ -14,8 +14,8 @@ first n - 1 tokens, token).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ from gesta.schema import GestaError
 
 Ids = NDArray[np.int64]
 UNSEEN = -1
+_NAMES = ("keys", "mass", "rest")
+"""The arrays of an order, as they are stored."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,29 @@ class _Order:
 
     def find(self, keys: Ids) -> Ids:
         """Return the numbers of the n-grams with these keys; UNSEEN for unknown keys (including negative ones)."""
+        if not len(self.keys):
+            return np.full(keys.shape, UNSEEN)
         places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where(self.keys[places] == keys, places, UNSEEN)
+
+    def extended(self, shorter: NDArray[np.float64], contexts: Ids, numbers: Ids) -> NDArray[np.float64]:
+        """Return the probabilities of n-grams from those of one token less, where the context is known."""
+        mass, rest = np.zeros(numbers.shape), np.ones(contexts.shape)
+        mass[numbers != UNSEEN] = self.mass[numbers[numbers != UNSEEN]]
+        rest[contexts != UNSEEN] = self.rest[contexts[contexts != UNSEEN]]
+        return mass + rest * shorter
+
+    def check(self, contexts: int, vocabulary: int) -> None:
+        """Raise ValueError if this cannot be an order whose contexts are numbered up to `contexts`."""
+        if not (self.keys.ndim == self.mass.ndim == self.rest.ndim == 1):
+            raise ValueError("an array has another number of dimensions")
+        if len(self.mass) != len(self.keys) or len(self.rest) != contexts:
+            raise ValueError("arrays of different lengths")
+        if (np.diff(self.keys, prepend=-1) <= 0).any() or (self.keys >= contexts * vocabulary).any():
+            raise ValueError("the n-grams are not numbered in order")
+        for shares in (self.mass, self.rest):
+            if not ((shares >= 0) & (shares <= 1)).all():
+                raise ValueError("a share is not between 0 and 1")
 
 
 class KneserNey:
@@ -75,6 +98,33 @@ class KneserNey:
             keys_of.append(unique[unseen:])
         for n in range(1, order + 1):
             self._orders.append(self._order(n, numbers, keys_of, age))
+
+    def arrays(self) -> dict[str, NDArray]:
+        """Return everything that was counted, by name, for `of_arrays`."""
+        return {
+            f"{name}_{n}": array if name == "keys" else array.astype(np.float32)
+            for n, order in enumerate(self._orders, 1)
+            for name, array in zip(_NAMES, astuple(order), strict=True)
+        }
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray], vocabulary: int, start: int | None = None) -> KneserNey:
+        """Return the n-gram model of these arrays. Raises GestaError if they do not fit together."""
+        model = cls.__new__(cls)
+        model.order, model.vocabulary, model.start, model.discount = len(arrays) // len(_NAMES), vocabulary, start, None
+        model._orders, contexts = [], 1
+        try:
+            for n in range(1, model.order + 1):
+                keys, mass, rest = (arrays[f"{name}_{n}"] for name in _NAMES)
+                order = _Order(keys.astype(np.int64), mass.astype(np.float64), rest.astype(np.float64))
+                order.check(contexts, vocabulary)
+                contexts = len(keys)
+                model._orders.append(order)
+        except (KeyError, ValueError) as error:
+            raise GestaError(f"The n-gram's counts are damaged ({error}). Get the bundle again.") from error
+        if not model._orders or len(model._orders[0].keys) != vocabulary:
+            raise GestaError(f"The n-gram was not counted with {vocabulary} tokens. Get the bundle again.")
+        return model
 
     @property
     def _padding(self) -> int:
@@ -114,36 +164,37 @@ class KneserNey:
         probability = np.full(len(tokens), 1 / self.vocabulary)
         context = np.where(age >= 0, 0, UNSEEN)  # number of the (n - 1)-gram before each token; 0 if empty
         for n, order in enumerate(self._orders, 1):
-            known = (context != UNSEEN) & (age >= n - 1)
-            numbers = np.where(known, order.find(context * self.vocabulary + tokens), UNSEEN)
-            mass = np.where(numbers != UNSEEN, order.mass[numbers], 0.0)
-            rest = np.where(known, order.rest[np.maximum(context, 0)], 1.0)
-            probability = mass + rest * probability
+            context = np.where(age >= n - 1, context, UNSEEN)
+            numbers = order.find(np.where(context != UNSEEN, context * self.vocabulary + tokens, UNSEEN))
+            probability = order.extended(probability, context, numbers)
             context = np.where(age >= n, _shifted(numbers), UNSEEN)
         return probability[self._padding :]
 
-    def following(self, context: NDArray[np.integer]) -> NDArray[np.float64]:
-        """Return the distribution of the next token, [vocabulary], after a text of any length."""
-        padded, _ = self._joined([context])
-        probability = np.full(self.vocabulary, 1 / self.vocabulary)
+    def contexts(self, count: int) -> Ids:
+        """Return the contexts [count, order - 1] at the start of texts: start tokens, or UNSEEN for none."""
+        return np.full((count, self.order - 1), UNSEEN if self.start is None else self.start)
+
+    def after(self, contexts: Ids, tokens: Ids) -> Ids:
+        """Return the contexts [N, order - 1] after one more token each [N]; the start token starts a new text."""
+        later = np.concatenate([contexts, tokens[:, None]], 1)[:, 1:]
+        return later if self.start is None else np.where(tokens[:, None] == self.start, self.start, later)
+
+    def following(self, contexts: Ids) -> NDArray[np.float64]:
+        """Return the distributions of the next token [N, V] after contexts [N, order - 1] (`contexts`, `after`)."""
+        probability = np.full((len(contexts), self.vocabulary), 1 / self.vocabulary)
         every = np.arange(self.vocabulary)
         for n, order in enumerate(self._orders, 1):
-            if len(padded) < n - 1:
-                break
-            number = self._number(padded[len(padded) - n + 1 :])
-            if number == UNSEEN:
-                break
-            numbers = order.find(number * self.vocabulary + every)
-            probability = np.where(numbers != UNSEEN, order.mass[numbers], 0.0) + order.rest[number] * probability
+            context = self._number(contexts[:, self.order - n :])[:, None]  # N 1
+            numbers = order.find(np.where(context != UNSEEN, context * self.vocabulary + every, UNSEEN))
+            probability = order.extended(probability, context, numbers)
         return probability
 
-    def _number(self, gram: Ids) -> int:
-        """Return the number of an n-gram, 0 for the empty one, or UNSEEN."""
-        number = 0
-        for token, order in zip(gram, self._orders, strict=False):
-            number = int(order.find(np.array([number * self.vocabulary + token]))[0])
-            if number == UNSEEN:
-                break
+    def _number(self, grams: Ids) -> Ids:
+        """Return the numbers of n-grams [N, n]: 0 for empty ones, UNSEEN for unknown ones."""
+        number = np.zeros(len(grams), np.int64)
+        for tokens, order in zip(grams.T, self._orders, strict=False):
+            known = (number != UNSEEN) & (tokens != UNSEEN)
+            number = order.find(np.where(known, number * self.vocabulary + tokens, UNSEEN))
         return number
 
     def nats(self, texts: Iterable[NDArray[np.integer]]) -> float:

@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gesta.bundle import sparse
+from gesta.bundle.io import Bundle
 from gesta.engines.base import Engine, State
 from gesta.schema import GestaError
 from gesta.tasks.text.corpus import Passage, numbers
 from gesta.tasks.text.data import read_text
-from gesta.tasks.text.manifest import LanguageManifest
-from gesta.tasks.text.scoring import running_nats, sentence_nats
+from gesta.tasks.text.manifest import NGRAM, LanguageManifest
+from gesta.tasks.text.ngram import KneserNey
+from gesta.tasks.text.scoring import mixed_nats, token_nats
 from gesta.tasks.text.vocabulary import Vocabulary
 from gesta.tasks.text.writing import write
 
@@ -43,34 +46,11 @@ class TextScore:
         return float(np.exp(self.nats))
 
 
-class LanguageModel:
-    """Scores and generates text. Holds one network on one device; use one per thread."""
+class Network:
+    """The network alone: log probabilities of the tokens that follow. Exported networks take one token at a time."""
 
-    def __init__(self, engine: Engine, manifest: LanguageManifest) -> None:
-        self.engine, self.manifest = engine, manifest
-        self.vocabulary: Vocabulary = manifest.known.vocabulary
-
-    def predict(self, given: str | Path | Passage) -> TextScore:
-        """Score a text: a passage, a file (Path), or the text itself.
-
-        Raises GestaError for data that is not text, for characters that the model does not know, and if there is
-        nothing to predict.
-        """
-        text = given.text if isinstance(given, Passage) else read_text(given) if isinstance(given, Path) else given
-        if self.vocabulary.unit == "word":
-            texts = [numbers(self.vocabulary, line) for line in text.split("\n") if line.strip()]
-        else:
-            texts = [numbers(self.vocabulary, text)]
-        rows = self.scores(texts)
-        if not rows[:, 1].sum():
-            raise GestaError("The text is too short: a prediction needs at least two tokens.")
-        return TextScore(float(rows[:, 0].sum() / rows[:, 1].sum()), int(rows[:, 1].sum()))
-
-    def write(
-        self, start: str = "", length: int = 500, temperature: float = 1.0, top_k: int | None = None, seed: int = 0
-    ) -> Iterator[str]:
-        """Yield pieces of generated text, the start first; see gesta.tasks.text.writing.write."""
-        return write(self, self.vocabulary, start=start, length=length, temperature=temperature, top_k=top_k, seed=seed)
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
 
     def start(self, batch: int) -> State:
         return self.engine.start(batch)
@@ -95,9 +75,58 @@ class LanguageModel:
             rows.append(logs)
         return np.stack(rows), state
 
-    def log_probabilities(self, text: Text) -> NDArray[np.float32]:
+
+class LanguageModel:
+    """Scores and generates text. Holds one network on one device, and perhaps an n-gram; use one per thread."""
+
+    def __init__(self, engine: Engine, manifest: LanguageManifest, ngram: KneserNey | None = None) -> None:
+        self.engine, self.manifest, self.network, self.ngram = engine, manifest, Network(engine), ngram
+        self.vocabulary: Vocabulary = manifest.known.vocabulary
+
+    def predict(self, given: str | Path | Passage) -> TextScore:
+        """Score a text: a passage, a file (Path), or the text itself.
+
+        Raises GestaError for data that is not text, for characters that the model does not know, and if there is
+        nothing to predict.
+        """
+        text = given.text if isinstance(given, Passage) else read_text(given) if isinstance(given, Path) else given
+        if self.vocabulary.unit == "word":
+            texts = [numbers(self.vocabulary, line) for line in text.split("\n") if line.strip()]
+        else:
+            texts = [numbers(self.vocabulary, text)]
+        rows = self.scores(texts)
+        if not rows[:, 1].sum():
+            raise GestaError("The text is too short: a prediction needs at least two tokens.")
+        return TextScore(float(rows[:, 0].sum() / rows[:, 1].sum()), int(rows[:, 1].sum()))
+
+    def write(
+        self, start: str = "", length: int = 500, temperature: float = 1.0, top_k: int | None = None, seed: int = 0
+    ) -> Iterator[str]:
+        """Yield pieces of generated text, the start first; see gesta.tasks.text.writing.write."""
+        return write(self, self.vocabulary, start=start, length=length, temperature=temperature, top_k=top_k, seed=seed)
+
+    def start(self, batch: int) -> Any:
+        state = self.network.start(batch)
+        return state if self.ngram is None else (state, self.ngram.contexts(batch))
+
+    def step(self, tokens: Text, state: Any) -> tuple[NDArray[np.floating], Any]:
+        """Advance by one token per text [B]; return the log probabilities of the next [B, V] and the new state."""
+        if self.ngram is None:
+            return self.network.step(tokens, state)
+        logs, after = self.network.step(tokens, state[0])
+        contexts = self.ngram.after(state[1], tokens)
+        share = self.manifest.ngram_share
+        return np.log((1 - share) * np.exp(logs) + share * self.ngram.following(contexts)), (after, contexts)
+
+    def log_probabilities(self, text: Text) -> NDArray[np.floating]:
         """Return the log probabilities [T, V] of the token that follows each token of a text, from a zero state."""
-        return self.steps(text[:, None], self.start(1))[0][:, 0]
+        if self.ngram is None:
+            return self.network.steps(text[:, None], self.network.start(1))[0][:, 0]
+        rows, state = [], self.start(1)
+        for token in text:
+            logs, state = self.step(np.array([token]), state)
+            rows.append(logs[0])
+        return np.stack(rows)
 
     def scores(self, texts: Sequence[Text], bar: Callable[[int, int], None] = lambda _d, _t: None) -> NDArray[Any]:
         """Return the sum of the tokens' nats and the number of scored tokens of each text, [n, 2].
@@ -105,11 +134,21 @@ class LanguageModel:
         If passages form one running text, the state is carried from each to the next, and the very first token is not
         scored; otherwise each text starts after `<end>` from a zero state.
         """
-        lengths = [len(text) for text in texts]
-        if self.manifest.carry or self.vocabulary.end is None:
-            nats = running_nats(self, texts, bar)
-            owner = np.repeat(np.arange(len(texts)), lengths)[1:]
-        else:
-            nats = sentence_nats(self, texts, self.vocabulary.end, bar)
-            owner = np.repeat(np.arange(len(texts)), lengths)
+        nats = token_nats(self.network, texts, self.vocabulary.end, self.manifest.carry, bar)
+        owner = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
+        owner = owner[len(owner) - len(nats) :]
+        if self.ngram is not None:
+            nats = mixed_nats(nats, self.ngram, texts, self.manifest.ngram_share)
         return np.stack([np.bincount(owner, weights=w, minlength=len(texts)) for w in (nats, np.ones(len(nats)))], 1)
+
+
+def ngram_of(bundle: Bundle[LanguageManifest]) -> KneserNey | None:
+    """Return a bundle's n-gram if it has a share in the model. Raises GestaError if it is missing or damaged."""
+    manifest = bundle.manifest
+    if not manifest.ngram_share:
+        return None
+    artifact, vocabulary = bundle.find("counts", "numpy", stage=NGRAM), manifest.known.vocabulary
+    if artifact is None:
+        raise GestaError(f"{bundle.path}: lacks the n-gram that is part of the model. Use the bundle training wrote.")
+    arrays = sparse.decode(bundle.read(artifact), f"{bundle.path}: {artifact.file}")
+    return KneserNey.of_arrays(arrays, len(vocabulary), vocabulary.end)

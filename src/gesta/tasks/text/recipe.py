@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -23,11 +23,13 @@ class TextInputSettings(Strict):
     vectors: str | None = Field(
         None, description="file of word vectors (GloVe, word2vec) that initialize the embedding; null: random"
     )
-    ngram: int = Field(5, ge=1, le=12, description="order of the Kneser-Ney n-gram model measured for comparison")
+    ngram: int = Field(
+        5, ge=1, le=12, description="order of the Kneser-Ney n-gram: measured for comparison, or part of the model"
+    )
 
 
 class LanguageModelSettings(Strict):
-    """The network; see gesta.models.language."""
+    """The network (see gesta.models.language) and the n-gram's share."""
 
     embedding: int = Field(512, ge=1, description="size of the token embedding")
     hidden: int = Field(512, ge=1, description="units of an LSTM layer")
@@ -40,6 +42,19 @@ class LanguageModelSettings(Strict):
     cutoffs: tuple[int, ...] = Field(
         (), description="of an adaptive softmax, as in [2000, 10000]; empty: plain softmax"
     )
+
+    ngram_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        exclude_if=is_zero,
+        description="weight of the n-gram's probability in the model's; 0: the model is the network alone",
+    )
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The settings of gesta.models.language.LanguageNet."""
+        return self.model_dump(exclude={"ngram_share"})
 
     @model_validator(mode="after")
     def _adaptive_is_untied(self) -> LanguageModelSettings:

@@ -19,8 +19,8 @@ Text = NDArray[np.int64]
 Bar = Callable[[int, int], None]
 STEPS, TOGETHER = 256, 64
 """Tokens per step of a running text; sentences per batch."""
-NETWORK_SHARE = 0.75
-"""Weight of the network's probability beside an n-gram's; fixed, not chosen on any data."""
+NGRAM_SHARE = 0.25
+"""Weight of an n-gram's probability beside a network's; fixed, not chosen on any data."""
 SHARES = "three quarters of the network's probability, one of the n-gram's"
 
 
@@ -31,14 +31,26 @@ class Model(Protocol):
     def steps(self, tokens: Text, state: Any) -> tuple[NDArray[np.float32], Any]: ...
 
 
-def mixed_nats(model: Model, ngram: KneserNey, texts: Sequence[Text], carry: bool) -> float:
-    """Return the mean nats per token of both; `carry`: the texts are one running text, whose first token is given."""
-    beside = np.concatenate([ngram.probabilities(text) for text in texts])
-    if carry or ngram.start is None:
-        nats, beside = running_nats(model, texts), beside[1:]
-    else:
-        nats = sentence_nats(model, texts, ngram.start)
-    return float(-np.log(NETWORK_SHARE * np.exp(-nats) + (1 - NETWORK_SHARE) * beside).mean())
+def token_nats(
+    model: Model, texts: Sequence[Text], end: int | None, carry: bool, bar: Bar = lambda _d, _t: None
+) -> NDArray[np.float64]:
+    """Return the nats of every scored token, concatenated.
+
+    With `carry` or without an `end` token, the texts are one running text, whose first token is given.
+    """
+    if carry or end is None:
+        return running_nats(model, texts, bar)
+    return sentence_nats(model, texts, end, bar)
+
+
+def mixed_nats(
+    nats: NDArray[np.float64], ngram: KneserNey, texts: Sequence[Text], share: float = NGRAM_SHARE
+) -> NDArray[np.float64]:
+    """Return the nats of every token if its probability is a mean of the network's (`nats`) and the n-gram's."""
+    pieces = [np.concatenate(texts)] if ngram.start is None and len(texts) else texts  # without an end, one text
+    beside = np.concatenate([np.zeros(0), *(ngram.probabilities(text) for text in pieces)])
+    beside = beside[len(beside) - len(nats) :]
+    return -np.log((1 - share) * np.exp(-nats) + share * beside)
 
 
 def running_nats(model: Model, texts: Sequence[Text], bar: Bar = lambda _d, _t: None) -> NDArray[np.float64]:

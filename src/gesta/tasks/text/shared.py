@@ -54,8 +54,11 @@ class TextBase:
         return self.train(parts, recipe, run)
 
     def load(self, bundle: Bundle[Any], at: Placement, **_: Any) -> Any:
-        opened = open_engine(bundle, at, lambda: self.graphs(bundle), self.stages)
-        return self.predictor(opened, bundle.manifest)
+        return self.predictor(self.open(bundle, at), bundle.manifest)
+
+    def open(self, bundle: Bundle[Any], at: Placement) -> Any:
+        """Return the engine of the bundle's networks."""
+        return open_engine(bundle, at, lambda: self.graphs(bundle), self.stages)
 
     def identities(self, samples: Sequence[Any]) -> list[str]:
         return [sample.identity for sample in samples]

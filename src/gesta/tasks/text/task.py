@@ -44,6 +44,11 @@ class TextTask(TextBase):
     examples, compare, timings = deferred_from("gesta.tasks.text.export", "examples compare timings")
     predictor = deferred("gesta.tasks.text.predict:LanguageModel")
 
+    def load(self, bundle: Bundle[LanguageManifest], at: Placement, **_: Any) -> Any:
+        from gesta.tasks.text.predict import ngram_of
+
+        return self.predictor(self.open(bundle, at), bundle.manifest, ngram_of(bundle))
+
     def recognizes(self, data_path: Path, layout: str | None) -> bool:
         return (layout or data.recognized(data_path)) in LAYOUTS
 
@@ -90,6 +95,7 @@ class TextTask(TextBase):
             "unknown": unknown / score.tokens,
             "ngram_loss": known.get(f"ngram_{split}_loss"),
             "mixed_loss": known.get(f"mixed_{split}_loss"),
+            "network_loss": known.get(f"network_{split}_loss"),
             "ngram_order": known.get("ngram_order"),
         }
         truth = np.array([len(p.text) for p in samples])

@@ -39,6 +39,10 @@ def _evaluate(document: Mapping[str, Any]) -> list[str]:
     if document.get("mixed_loss") is not None:
         loss = document["mixed_loss"]
         lines.append(f"both      {loss:.4f} nats per token, perplexity {math.exp(loss):.2f}: {SHARES}")
+    if document.get("network_loss") is not None:
+        lines.append(
+            f"network   {document['network_loss']:.4f} nats per token without the n-gram, which is in the model"
+        )
     share = f", {document['unknown']:.1%} of them <unk>" if document["unknown"] else ""
     return [*lines, f"tokens    {document['tokens']:,}{share}; engine {document['engine']}"]
 
