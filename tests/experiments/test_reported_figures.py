@@ -162,6 +162,7 @@ POSES = {
     "kazakos/figure-4.10",
     "kazakos/figure-4.11",
     "kazakos/next-steps",
+    "kazakos/several-people",
     "gesta/pose",
 }
 

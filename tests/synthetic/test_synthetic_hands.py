@@ -124,6 +124,19 @@ def test_written_set_is_read_like_the_original(tmp_path):
         assert path.read_bytes() == (tmp_path / "a" / "train" / path.name).read_bytes()
 
 
+@pytest.mark.integration
+def test_several_people_in_the_training_part(tmp_path):
+    nyu_hands.make(tmp_path / "a", images=10, people=3, seed=3)
+    listing = nyu.read(tmp_path / "a")
+    of = {part: [f.subject for f in listing.frames if f.split == part] for part in ("train", "test")}
+    assert of == {"train": [*"1111222333"], "test": ["1", "4"]}
+    nyu_hands.make(tmp_path / "one", images=5, seed=3)  # the first person is the same one
+    name = "train/depth_1_0000001.png"
+    assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+    with pytest.raises(GestaError, match="at least 12"):
+        nyu_hands.make(tmp_path / "b", images=10, people=12)
+
+
 def test_sensor_adds_steps_noise_and_holes():
     rng = np.random.default_rng(0)
     scene = nyu_hands.draw_scene(nyu_hands.draw_person(rng), rng)

@@ -134,6 +134,7 @@ Images = Annotated[
 ]
 
 
+HANDS = "nyu"
 Kind = Annotated[
     str,
     typer.Argument(
@@ -152,7 +153,9 @@ def make(
     context: typer.Context,
     kind: Kind,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="New or empty folder to write to.")],
-    people: Annotated[int, typer.Option("--people", min=1, help="Number of people.")] = 27,
+    people: Annotated[
+        int, typer.Option("--people", min=1, help="Number of people (nyu: in the training part, default 1).")
+    ] = 27,
     recordings: Recordings = 1,
     classes: Classes = 20,
     test_recordings: TestRecordings = None,
@@ -172,12 +175,11 @@ def make(
 
     start = time.perf_counter()
     if kind in IMAGE_GENERATORS:
-        _refuse(context, kind, "people", "recordings", "test_recordings", "size", "classes", "videos", "cluster")
-        with progress(f"generating {kind}") as tick:
-            files = IMAGE_GENERATORS[kind](out, images=images, seed=seed, progress=tick)
-        seconds = time.perf_counter() - start
-        document = {"out": str(out), "files": files, "images": images, "seconds": round(seconds, 2)}
-        emit(document, f"{images} training and {images // 5} test images in {out} ({seconds:.1f} s)", json)
+        given = {"people": people} if _given(context, "people") else {}
+        _refuse(context, kind, "recordings", "test_recordings", "size", "classes", "videos", "cluster")
+        if kind != HANDS:
+            _refuse(context, kind, *given)
+        _make_images(kind, out, {"images": images, "seed": seed, **given}, json)
         return
     if kind in CLIP_GENERATORS or kind in DESCRIBED_GENERATORS:
         described = kind in DESCRIBED_GENERATORS
@@ -208,6 +210,17 @@ def make(
     )
 
 
+def _make_images(kind: str, out: Path, settings: dict[str, int], json: bool) -> None:
+    from gesta.synthetic.catalog import IMAGE_GENERATORS
+
+    start = time.perf_counter()
+    with progress(f"generating {kind}") as tick:
+        files = IMAGE_GENERATORS[kind](out, **settings, progress=tick)
+    seconds, images = time.perf_counter() - start, settings["images"]
+    document = {"out": str(out), "files": files, "images": images, "seconds": round(seconds, 2)}
+    emit(document, f"{images} training and {images // 5} test images in {out} ({seconds:.1f} s)", json)
+
+
 def _generator(kind: str) -> Callable[..., list[str]]:
     from gesta.synthetic import catalog
 
@@ -222,12 +235,16 @@ def _generator(kind: str) -> Callable[..., list[str]]:
 def _refuse(context: typer.Context, kind: str, *options: str) -> None:
     """Raises GestaError (usage) if one of these options, which the kind does not have, was given."""
     for name in options:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
+        if _given(context, name):
             raise GestaError(
                 f"--{name.replace('_', '-')} does not apply to {kind}. Leave it out; see gesta data make --help.",
                 usage=True,
             )
+
+
+def _given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -68,12 +68,14 @@ class HandTable(Experiment):
             return TASK.read(wanted.data, wanted.layout), f"Data: {wanted.data}."
         from gesta.synthetic import nyu_hands
 
-        folder = wanted.out / f"data-nyu-{wanted.scale}"
+        people = self.table.people
+        folder = wanted.out / f"data-nyu-{wanted.scale}{f'-{people}-people' if people > 1 else ''}"
         if not folder.exists():
             partial = folder.with_name(f".{folder.name}.part")
             shutil.rmtree(partial, ignore_errors=True)  # from a run interrupted while generating
             with bar("Generating hands") as tick:
-                nyu_hands.make(partial, images=self.scale_of(wanted).images, seed=POSE_DATA_SEED, progress=tick)
+                images = self.scale_of(wanted).images
+                nyu_hands.make(partial, images=images, people=people, seed=POSE_DATA_SEED, progress=tick)
             partial.replace(folder)
         return TASK.read(folder, "nyu"), f"Generated hands in NYU's layout, scale {wanted.scale}."
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -27,7 +27,8 @@ class PoseRow:
 class PoseTable:
     """`figure`: "curves" plots success rates and per-joint bars, "hands" truth and estimate for test frames.
 
-    `person`: index of the person of the test part to show, from 0; None: all.
+    `person`: index of the person of the test part to show, from 0; None: all. `people`: number of people in the
+    training part of generated data.
     """
 
     title: str
@@ -35,6 +36,7 @@ class PoseTable:
     rows: tuple[PoseRow, ...]
     figure: Literal["", "curves", "hands"] = ""
     person: int | None = None
+    people: int = 1
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,12 @@ POSE_TABLES: dict[str, PoseTable] = {
             PoseRow("Depth-Net, prior of poses as a penalty", "kazakos/depth-net", ("training.prior=1",)),
             PRIOR,
         ),
+    ),
+    "kazakos/several-people": PoseTable(
+        "next step proposed in the document: several training subjects, four people in as many frames",
+        f"{_CHAPTER_4}, section 4.4.8; figures only for what it measured itself",
+        (DEPTH, replace(RGB, mm=None), DOUBLE),
+        people=4,
     ),
     "kazakos/figure-4.9": PoseTable(
         "comparison with published methods",

@@ -1,7 +1,7 @@
 """Writes synthetic hands in the layout of the NYU hand pose set: three views, depth, color, all 36 joints.
 
-    OUT/train/ depth_1_0000001.png ... rgb_3_..., joint_data.mat     one person
-    OUT/test/  the same; that person, then a second one (as many in proportion as in NYU: 2,440 of 8,252 frames)
+    OUT/train/ depth_1_0000001.png ... rgb_3_..., joint_data.mat     one person, or `people`, one after the other
+    OUT/test/  the same; the first of them, then another person (as many in proportion as in NYU: 2,440 of 8,252 frames)
 
 `joint_data.mat` (MATLAB 5) also holds `subject`, which the original lacks. Writing it requires scipy (the extra train).
 """
@@ -55,31 +55,38 @@ class HandScene:
     views: tuple[Rendered, ...]
 
 
-def make(out: Path, *, images: int, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> list[str]:
+def make(
+    out: Path, *, images: int, people: int = 1, seed: int = 0, progress: Callable[[int, int], None] | None = None
+) -> list[str]:
     """Writes `images` training frames and a fifth as many test frames, each in three views. Returns the parts' names.
 
-    A stopped run resumes: finished frames with the same settings are kept.
-    Raises GestaError if `out` has other content, `images` is below 5, or scipy is not installed.
+    `people`: number of people in the training part. A stopped run resumes: finished frames with the same settings are
+    kept. Raises GestaError if `out` has other content, `images` is below 5 or `people`, or scipy is not installed.
     """
-    if images < 5:
+    if images < max(5, people):
         raise GestaError(
-            f"images is {images}, expected at least 5: there is one test image for every five.", usage=True
+            f"images is {images}, expected at least {max(5, people)}: there is one test image for every five, and an "
+            "image of every person.",
+            usage=True,
         )
     if importlib.util.find_spec("scipy") is None:
         raise GestaError(f"writing joint_data.mat needs scipy, which is not installed: {install('train')}")
-    claim(out, {"generator": "nyu", "seed": seed, "images": images})
-    people = [draw_person(np.random.default_rng([seed, 1, who])) for who in range(2)]
+    several = {"people": people} if people > 1 else {}
+    claim(out, {"generator": "nyu", "seed": seed, "images": images, **several})
+    everyone = [draw_person(np.random.default_rng([seed, 1, who])) for who in range(people + 1)]
     sensor = HandSensor(np.random.default_rng([seed, 2]), SIZE)
     counts = {"train": images, "test": images // 5}
     done = 0
     for part, (name, frames) in enumerate(counts.items()):
         folder = out / name
         folder.mkdir(parents=True, exist_ok=True)
-        first = frames if name == "train" else round(frames * FIRST_PERSON_SHARE)
-        subjects = np.where(np.arange(frames) < first, 1, 2)
+        if name == "train":
+            subjects = 1 + np.arange(frames) * people // frames
+        else:
+            subjects = np.where(np.arange(frames) < round(frames * FIRST_PERSON_SHARE), 1, people + 1)
         with Threads(min(4, os.cpu_count() or 1)) as pool:
             jobs = [
-                pool.submit(_write_frame, folder, row, people[subjects[row] - 1], sensor, (seed, 3 + part, row))
+                pool.submit(_write_frame, folder, row, everyone[subjects[row] - 1], sensor, (seed, 3 + part, row))
                 for row in range(frames)
             ]
             joints = []
