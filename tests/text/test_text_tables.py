@@ -18,6 +18,30 @@ def test_a_text_is_needed(gesta: Any, tmp_path: Path) -> None:
     assert "needs text: give --data" in done.stderr
 
 
+@pytest.mark.integration
+def test_word_vectors(gesta: Any, tmp_path: Path) -> None:
+    text, tests, out = tmp_path / "text.txt", tmp_path / "tests", tmp_path / "out"
+    text.write_text("the cat sits on the mat\nthe dog sits on the rug\na cat and a dog\n" * 20)
+    tests.mkdir()
+    (tests / "pairs.tsv").write_text("cat\tdog\t9\ncat\tmat\t3\nsits\tgiraffe\t1\n")
+    (tests / "questions.txt").write_text(": animals\ncat mat dog rug\ncat mat bird nest\n")
+    words = ("reproduce", "tutorial/embeddings", "--data", text, "--out", out, "--workers", 1, "--seeds", 2, "--json")
+    done = gesta(*words, "--set", f"tests={tests}")
+    assert done.exit_code == 0, done.stderr
+    document = json.loads(done.stdout)
+    start, skip_gram, cbow = document["rows"]
+    assert max(skip_gram["loss"] + cbow["loss"]) < min(start["loss"])
+    assert start["tests"]["pairs"] | {"value": 0} == {"covered": 2, "total": 3, "value": 0}
+    assert len(skip_gram["tests"]["questions"]["value"]) == 2
+    written = Path(document["files"]["table"]).read_text()
+    assert "| vectors | loss | pairs (2 of 3) | questions (1 of 2) | words/s |" in written
+    assert "6 of them already done" in gesta(*words, "--set", f"tests={tests}").stderr
+    done = gesta(*words, "--set", "model.hidden=3")
+    assert done.exit_code == 2 and "only tests=FOLDER" in done.stderr
+    done = gesta(*words, "--set", f"tests={out}")
+    assert done.exit_code == 2 and "no tests there" in done.stderr
+
+
 @pytest.mark.slow
 def test_characters_of_latex(gesta: Any, tmp_path: Path) -> None:
     text = tmp_path / "book.tex"

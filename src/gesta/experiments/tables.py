@@ -7,6 +7,7 @@ from gesta.experiments.action_tables import ActionTables
 from gesta.experiments.caption_tables import DESCRIBED_TABLES, DescribedTables
 from gesta.experiments.catalog import TABLES
 from gesta.experiments.clip_tables import ClipTable
+from gesta.experiments.embedding_tables import EMBEDDING_TABLES, EmbeddingTables
 from gesta.experiments.hand_tables import HandTable
 from gesta.experiments.image_catalog import IMAGE_TABLES
 from gesta.experiments.image_tables import ImageTable
@@ -25,6 +26,7 @@ KINDS = (
     (PeopleTable, LEAVE_OUT_TABLES),
     (ActionTables, ACTION_TABLES),
     (TextTables, TEXT_TABLES),
+    (EmbeddingTables, EMBEDDING_TABLES),
     (DescribedTables, DESCRIBED_TABLES),
 )
 
