@@ -29,8 +29,10 @@ def by_gensim(
 ) -> NegativeSampling:
     from gensim.models import Word2Vec
 
+    known = [[word for word in sentence if word in vocabulary] for sentence in sentences]
+    order = np.random.default_rng(seed).permutation(len(known))  # gensim keeps it, and would end with the last text
     model = Word2Vec(
-        [[word for word in sentence if word in vocabulary] for sentence in sentences],
+        [known[i] for i in order],
         vector_size=settings.width,
         window=settings.window,
         negative=settings.negative,

@@ -49,6 +49,11 @@ def test_shares_of_whole_paragraphs() -> None:
     assert (found["braces"], found["environments"], found["both"]) == (0.5, 1.0, 0.5)
 
 
+def test_a_sample_without_a_whole_paragraph_is_checked_as_it_is() -> None:
+    assert shares([r"\begin{a} { no blank line", "{{{ \n\n }}} \\begin{x}"])["both"] == 0
+    assert shares(["one line"])["both"] == 1
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_compiling() -> None:
     assert compiles("A $x^2$.") is True

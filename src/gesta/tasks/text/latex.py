@@ -23,9 +23,12 @@ _PAGE = r"""\documentclass{article}
 
 
 def whole_paragraphs(sample: str) -> str:
-    """Return the text between the first and the last blank line, because samples start and end mid-paragraph."""
+    """Return the text between the first and the last blank line, because samples start and end mid-paragraph.
+
+    A sample without a whole paragraph is returned as it is, cut ends and all.
+    """
     parts = re.split(r"\n\s*\n", sample)
-    return "\n\n".join(parts[1:-1])
+    return "\n\n".join(parts[1:-1]) if len(parts) > 2 else sample
 
 
 def braces_balance(source: str) -> bool:
