@@ -138,8 +138,8 @@ def test_missing_bundle_and_other_things(tmp_path: Path, folder: Path) -> None:
 
 def test_newer_format_names_the_version_that_reads_it(folder: Path) -> None:
     provenance = {**json.loads((folder / io.MANIFEST).read_text())["provenance"], "gesta": "3.2.1"}
-    edit(folder, format_version=5, provenance=provenance, unheard_of=1)
-    refused(folder, "format version 5", "up to 4", "gesta-vision>=3.2.1")
+    edit(folder, format_version=6, provenance=provenance, unheard_of=1)
+    refused(folder, "format version 6", "up to 5", "gesta-vision>=3.2.1")
     edit(folder, format_version=1, transform={"version": 9, "fps": 10})
     refused(folder, "transform version 9", "gesta-vision>=3.2.1")
 

@@ -99,8 +99,8 @@ def test_neither_kind_is_taken_for_the_other(folder: Path) -> None:
 
 
 def test_newer_ones_and_wrong_ones_are_refused(folder: Path) -> None:
-    edit(folder, format_version=5)
-    with pytest.raises(GestaError, match="bundle format version 5 is newer"):
+    edit(folder, format_version=6)
+    with pytest.raises(GestaError, match="bundle format version 6 is newer"):
         io.read(folder, HandManifest)
     edit(folder, format_version=4, transform={"version": 9})
     with pytest.raises(GestaError, match="transform version 9 is newer"):

@@ -88,39 +88,44 @@ def test_the_start_token_begins_a_new_text() -> None:
 def test_the_counts_can_be_stored(start: int | None) -> None:
     rng = np.random.default_rng(1)
     model = KneserNey([rng.integers(0, 4, 50)], 3, 5, start=start)
-    stored = KneserNey.of_arrays(model.arrays(), 5, start)
+    stored = KneserNey.of_arrays(model.arrays(), 3, 5, start=start)
     new = rng.integers(0, 5, 40)
     np.testing.assert_allclose(stored.probabilities(new), model.probabilities(new), rtol=1e-6)
     assert (stored.order, stored.start) == (3, start)
 
 
-@pytest.mark.parametrize(
-    ("name", "change", "why"),
-    [
-        ("mass_2", lambda a: a[:-1], "different lengths"),
-        ("rest_3", lambda a: a[:-1], "different lengths"),
-        ("keys_2", lambda a: a[::-1].copy(), "in order"),
-        ("keys_3", lambda a: a + 10**6, "in order"),
-        ("mass_3", lambda a: a - 2, "between 0 and 1"),
-        ("rest_2", lambda a: np.full_like(a, np.nan), "between 0 and 1"),
-        ("keys_1", lambda a: a[None], "dimensions"),
-        ("keys_1", None, "keys_1"),
-    ],
-)
-def test_damaged_counts_are_refused(name: str, change: Any, why: str) -> None:
+DAMAGED: dict[str, tuple[str, Any, str]] = {
+    "shorter mass": ("mass_2", lambda a: a[:-1], "different lengths"),
+    "shorter rest": ("rest_3", lambda a: a[:-1], "different lengths"),
+    "keys reversed": ("keys_2", lambda a: a[::-1].copy(), "in order"),
+    "keys too large": ("keys_3", lambda a: a + 10**6, "in order"),
+    "negative keys": ("keys_3", lambda a: np.append(a[:-2], [-(2**63), -1]), "in order"),
+    "keys as fractions": ("keys_3", lambda a: a + 0.4, "another kind"),
+    "keys as a matrix": ("keys_2", lambda a: a[None], "another kind"),
+    "mass as flags": ("mass_2", lambda a: a > 0, "another kind"),
+    "all of the mass": ("mass_2", np.ones_like, "sum to 1"),
+    "no mass": ("mass_2", np.zeros_like, "sum to 1"),
+    "negative mass": ("mass_3", lambda a: a - 2, "sum to 1"),
+    "NaN": ("rest_2", lambda a: np.full_like(a, np.nan), "sum to 1"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_counts_are_refused(name: str) -> None:
+    array, change, why = DAMAGED[name]
     arrays = KneserNey([np.random.default_rng(1).integers(0, 4, 50)], 3, 5).arrays()
-    arrays[name] = change(arrays[name]) if change is not None else arrays.pop("mass_1")
-    if change is None:
-        del arrays[name]
-        arrays["mass_1"] = arrays["other"] = np.zeros(5)
-    with pytest.raises(GestaError, match=why):
-        KneserNey.of_arrays(arrays, 5)
+    arrays[array] = change(arrays[array])
+    with pytest.raises(GestaError, match=f"here: the n-gram's counts are damaged: .*{why}"):
+        KneserNey.of_arrays(arrays, 3, 5, where="here")
 
 
-def test_counts_of_another_vocabulary_are_refused() -> None:
+def test_counts_of_another_order_or_vocabulary_are_refused() -> None:
     arrays = KneserNey([np.array([0, 1, 2, 1])], 2, 3).arrays()
     with pytest.raises(GestaError, match="4 tokens"):
-        KneserNey.of_arrays(arrays, 4)
+        KneserNey.of_arrays(arrays, 2, 4)
+    for wrong in (3, 1):
+        with pytest.raises(GestaError, match=r"it has keys_1, keys_2, .*, not keys_1"):
+            KneserNey.of_arrays(arrays, wrong, 3)
 
 
 def test_a_text_shorter_than_the_order() -> None:

@@ -45,12 +45,33 @@ def test_cider_by_hand() -> None:
     assert cider(["a b", "a c"], references) == pytest.approx(10 * (1 + 1) / 4)  # n = 3 and 4 have none
     assert cider(["a c", "a b"], references) == pytest.approx(0)
     one = math.log(2)
-    # said "b b": unigrams {b: 2 idf}, cosine with {b: idf} is 1; its bigram "b b" is in no reference
-    assert cider(["b b", "a c"], references) == pytest.approx(10 * (1 / 4 + 2 / 4) / 2)
-    # several references: their mean; said "b c": (b, c) with "b": 1 / sqrt 2
+    # said "b b": unigrams {b: 2 idf}, clipped to {b: idf}, cosine 1/2; its bigram "b b" is in no reference
+    assert cider(["b b", "a c"], references) == pytest.approx(10 * (1 / 2 / 4 + 2 / 4) / 2)
+    # several references: their mean; said "b c": (b, c) with "b": 1 / sqrt 2; "b" has one bigram less
     assert cider(["b c", "a c"], [["a b", "b"], ["a c"]]) == pytest.approx(
-        10 * ((one / (math.sqrt(2) * one)) / 4 + 2 / 4) / 2
+        10 * ((one / (math.sqrt(2) * one)) * (1 + math.exp(-1 / 72)) / 2 / 4 + 2 / 4) / 2
     )
+
+
+def test_cider_and_rouge_equal_the_coco_evaluation() -> None:
+    """The expected values are those of pycocoevalcap 1.2 (CIDEr-D, ROUGE-L) for these sentences."""
+    said = [
+        "a person waves with the left hand",
+        "somebody knocks twice and then waves",
+        "a tall person claps",
+        "a a a person",
+        "she draws a circle with both hands slowly and then waves",
+    ]
+    references = [
+        ["a person waves with the left hand", "somebody waves the left hand"],
+        ["a person knocks two times and waves", "somebody knocks twice"],
+        ["a short person claps their hands twice"],
+        ["a person bowls"],
+        ["a person draws a circle", "someone draws a large circle with both hands"],
+    ]
+    assert cider(said, references) == pytest.approx(2.6650353232917814)
+    found = [rouge_l(text, row) for text, row in zip(said, references, strict=True)]
+    assert found == pytest.approx([1.0, 0.70930233, 0.51988636, 0.58653846, 0.65008881])
 
 
 def test_scores() -> None:

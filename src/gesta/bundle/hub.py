@@ -49,7 +49,7 @@ def header(
         "language": list(publication.languages),
         "library_name": DISTRIBUTION,
         "pipeline_tag": manifest.pipeline_tag,
-        "tags": ["gesta", manifest.kind, *dict.fromkeys(one.engine for one in manifest.artifacts)],
+        "tags": ["gesta", manifest.kind, *dict.fromkeys(one.engine for one in manifest.networks)],
         "metrics": list(dict.fromkeys(metric["type"] for result in results for metric in result["metrics"])),
         "model-index": [{"name": printable(manifest.name), "results": results}] if results else [],
     }

@@ -17,7 +17,8 @@ from pydantic import (
 from gesta.schema import is_none
 from gesta.untrusted import same_text
 
-FORMAT_VERSION = 4
+FORMAT_VERSION, WITHOUT_COUNTS = 5, 4
+"""The newest version, and that of bundles without counts, which an older gesta reads, too."""
 """Format of newly written bundles. Versions 1 to 3 called the tasks classifier, pose and sequence."""
 
 MAX_AXES = 8
@@ -175,7 +176,7 @@ class Manifest(Strict):
     transform_version: ClassVar[int | None] = None
     pipeline_tag: ClassVar[str | None] = None
 
-    format_version: int = Field(FORMAT_VERSION, ge=1, strict=True)
+    format_version: int = Field(WITHOUT_COUNTS, ge=1, strict=True)
     kind: str
     name: str
     recipe: dict[str, Any]
@@ -195,7 +196,12 @@ class Manifest(Strict):
     @classmethod
     def upgraded(cls, document: dict[str, Any]) -> dict[str, Any]:
         """Converts the document of an older bundle to the current format version."""
-        return {**document, "format_version": FORMAT_VERSION}
+        return {**document, "format_version": WITHOUT_COUNTS}
+
+    @property
+    def networks(self) -> tuple[Artifact, ...]:
+        """The artifacts that an engine runs."""
+        return tuple(artifact for artifact in self.artifacts if artifact.role != "counts")
 
     @property
     def counts(self) -> tuple[Artifact, ...]:

@@ -39,7 +39,12 @@ BackboneName = Annotated[
     ),
 ]
 ModelOption = Annotated[
-    str | None, typer.Option("--model", metavar="BUNDLE", help="Take the hidden states of this trained model instead.")
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="BUNDLE",
+        help="Take the states (or, with --stage, class probabilities) of this trained model instead.",
+    ),
 ]
 WeightsOption = Annotated[
     str | None,
@@ -201,9 +206,11 @@ def _encoded(
     from gesta.tasks.features.encode import encode_all
 
     model, every, stage = encoder
-    others |= {"--stage": stage} if model is None else {"--every": every}
-    if given := [name for name, value in others.items() if value is not None]:
-        raise GestaError(f"{', '.join(given)}: does not apply to skeletons or to --model. Leave it out.", usage=True)
+    target, own = ("--backbone skeleton", {"--stage": stage}) if model is None else ("--model", {"--every": every})
+    if given := [name for name, value in {**others, **own}.items() if value is not None]:
+        raise GestaError(
+            f"{', '.join(given)} cannot be used with {target}. Leave out {' and '.join(given)}.", usage=True
+        )
     recipe, encode = skeleton_encoder(every) if model is None else model_encoder(model, Placement(*at), stage)
     listing = read(data, layout)
     with jobs_in(out, cluster, "features"), progress(f"features of {len(listing.samples)} recordings") as tick:

@@ -172,7 +172,7 @@ def _notes(work: Pipeline, source: Path, reference: str, by_channels: bool) -> l
         "Stored: files of weights, sparse where that is smaller, run by PyTorch in 32 bits. Runnable: networks "
         f"exported to {work.plan.to}, with the streaming step if there is one, in one zip.",
     ]
-    stored = catalog.read_bundle(work.out / work.rows[0]["stored"]["bundle"]).manifest.artifacts
+    stored = catalog.read_bundle(work.out / work.rows[0]["stored"]["bundle"]).manifest.networks
     if len(stored) > 1:
         notes.append(f"Parameters and bytes are those of {' and '.join(one.stage for one in stored)} together.")
     if any(row[form].get("difference") for row in work.rows for form in frontier.FORMS):

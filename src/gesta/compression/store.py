@@ -109,11 +109,11 @@ def write(
         Artifact(role="weights", engine="torch", precision=precision, file=file, sha256=io.digest(data), stage=stage)
         for stage, (file, data) in files.items()
     )
-    manifest = source.manifest.with_artifacts(artifacts)
+    manifest = source.manifest.with_artifacts((*artifacts, *source.manifest.counts))
     trained = task.trained_stage if task.trained_stage in weights else next(iter(weights))
     parameters = count(sparse.decode(files[trained][1], str(out)))[0]
     manifest = manifest.model_copy(update={"metrics": facts, "parameters": parameters})
-    bundle = io.write(out, manifest, dict(files.values()))
+    bundle = io.write(out, manifest, dict(files.values()) | source.counts())
     if not samples:
         return step
     before = catalog.read_bundle(source.path)  # `source` may already have the recipe of the new weights

@@ -78,7 +78,7 @@ def artifacts_for(
         whole, step = (artifact_for(bundle, role, engine, precision, stage) for role in ("whole", "step"))
         if whole is not None or step is not None:
             return whole, step
-    have = sorted({f"{a.engine} {a.precision}" for a in bundle.manifest.artifacts})
+    have = sorted({f"{a.engine} {a.precision}" for a in bundle.manifest.networks})
     wanted = f"{engines[0]} {precision or ''}".strip()
     raise GestaError(
         f"{bundle.path}: has no network for {wanted}. It has {', '.join(have) or 'none at all'}: use one of these."

@@ -51,7 +51,10 @@ def model_encoder(
         raise GestaError(f"--stage {stage}: with --model, choose {STATES} or {PROBABILITIES}.", usage=True)
     task, bundle = catalog.of_bundle(path)
     ability = "class_probabilities" if stage == PROBABILITIES else "embed"
-    embed = need(task, ability, f"{path}: {stage or 'vectors'} of recordings")
+    what = (
+        "class probabilities, which recognizers of clips have," if stage == PROBABILITIES else "vectors of recordings"
+    )
+    embed = need(task, ability, f"{path}: {what}")
     recipe = states_of(bundle.manifest) if stage == PROBABILITIES else task.embeds(bundle.manifest)  # type: ignore[attr-defined]
     predictor = task.load(bundle, at)
     return replace(recipe, stage=stage) if stage == PROBABILITIES else recipe, lambda sample: embed(predictor, sample)

@@ -19,7 +19,7 @@ from torch import nn
 
 from gesta.bundle import io
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import Artifact, Manifest, Provenance
+from gesta.bundle.manifest import FORMAT_VERSION, WITHOUT_COUNTS, Artifact, Manifest, Provenance
 from gesta.bundle.people import fingerprint
 from gesta.training.checkpoints import network_bytes
 from gesta.training.machine import accelerator_of
@@ -100,6 +100,7 @@ def write_bundle(
         parameters=sum(p.numel() for p in network.parameters()),
         provenance=provenance,
         artifacts=tuple(artifacts),
+        format_version=FORMAT_VERSION if any(one.role == "counts" for one in artifacts) else WITHOUT_COUNTS,
         **fields,
     )
     return io.write(folder, manifest, files)

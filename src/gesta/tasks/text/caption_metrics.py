@@ -16,6 +16,8 @@ BETA = 1.2
 """Weight of recall relative to precision in ROUGE-L, as in the COCO caption evaluation."""
 LONGEST = 4
 """Maximum length of CIDEr's n-grams."""
+SIGMA = 6.0
+"""Width of CIDEr-D's penalty on captions of another length than the reference."""
 References = Sequence[Sequence[str]]
 Grams = Counter[tuple[str, ...]]
 
@@ -63,9 +65,11 @@ def _longest_common(one: Sequence[str], other: Sequence[str]) -> int:
 
 
 def cider(said: Sequence[str], references: References) -> float:
-    """Return CIDEr (Vedantam et al. 2015), times 10: tf-idf cosine of n-grams, averaged over n, references and videos.
+    """Return CIDEr-D (Vedantam et al. 2015), times 10, as the COCO caption evaluation computes it.
 
-    The idf of an n-gram is log(videos / videos whose references contain it). Words are not stemmed.
+    Cosine of the tf-idf of n-grams, averaged over n, references and videos. An n-gram counts at most as often as in the
+    reference, and another length costs. The idf of an n-gram is log(videos / videos whose references contain it). Words
+    are not stemmed.
     """
     documents = len(references)
     held = [[_grams(text) for text in row] for row in references]
@@ -74,9 +78,18 @@ def cider(said: Sequence[str], references: References) -> float:
     unseen = math.log(documents)
     total = 0.0
     for text, row in zip(said, held, strict=True):
-        mine = _weighted(_grams(text), idf, unseen)
-        total += sum(_cosines(mine, _weighted(grams, idf, unseen)) for grams in row) / len(row)
+        own = _grams(text)
+        mine = _weighted(own, idf, unseen)
+        for grams in row:
+            longer = _bigrams(own) - _bigrams(grams)
+            penalty = math.exp(-(longer**2) / (2 * SIGMA**2))
+            total += penalty * _cosines(mine, _weighted(grams, idf, unseen)) / len(row)
     return 10 * total / documents
+
+
+def _bigrams(grams: Grams) -> int:
+    """Return the number of bigrams, by which CIDEr-D measures length."""
+    return sum(count for gram, count in grams.items() if len(gram) == 2)
 
 
 def _grams(text: str) -> Grams:
@@ -89,12 +102,17 @@ def _weighted(grams: Grams, idf: dict[tuple[str, ...], float], unseen: float) ->
 
 
 def _cosines(one: dict[tuple[str, ...], float], other: dict[tuple[str, ...], float]) -> float:
-    """Return the mean cosine over the n-gram lengths; 0 for lengths at which a side has no weight."""
+    """Return the mean over the n-gram lengths of the cosine with `one` clipped to the reference `other`.
+
+    It is 0 for lengths at which a side has no weight.
+    """
 
     def of_length(n: int) -> float:
         a, b = ({gram: weight for gram, weight in side.items() if len(gram) == n} for side in (one, other))
         size = math.sqrt(_square(a.values()) * _square(b.values()))
-        return sum(weight * b.get(gram, 0.0) for gram, weight in a.items()) / size if size else 0.0
+        return (
+            sum(min(weight, b.get(gram, 0.0)) * b.get(gram, 0.0) for gram, weight in a.items()) / size if size else 0.0
+        )
 
     return sum(map(of_length, range(1, LONGEST + 1))) / LONGEST
 

@@ -132,9 +132,12 @@ class Corpus:
         """The parts that nothing is learned from, those without text left out."""
         return {part: held for part, held in self.parts.items() if part not in LEARNED and held}
 
-    def ngram(self, order: int) -> KneserNey:
-        """Return a Kneser-Ney n-gram, counted on train and val, since nothing about it is chosen on val."""
-        texts = [*self.parts["train"], *self.parts["val"]]
+    def ngram(self, order: int, in_model: bool = False) -> KneserNey:
+        """Return a Kneser-Ney n-gram, counted on train and val, since nothing about it is chosen on val.
+
+        One that is part of a model is counted on train alone, so that val remains unseen.
+        """
+        texts = [text for part in (LEARNED[:1] if in_model else LEARNED) for text in self.parts[part]]
         return KneserNey(texts, order, len(self.vocabulary), start=self.vocabulary.end)
 
 

@@ -25,7 +25,7 @@ from gesta.tasks.text.corpus import Corpus, corpus_of
 from gesta.tasks.text.manifest import NGRAM, KnownTokens, LanguageManifest
 from gesta.tasks.text.ngram import KneserNey
 from gesta.tasks.text.recipe import LanguageRecipe, TextTrainingSettings
-from gesta.tasks.text.scoring import mixed_nats, token_nats
+from gesta.tasks.text.scoring import mixed_nats, text_hash, token_nats
 from gesta.tasks.text.vectors import read_vectors
 from gesta.tasks.text.vocabulary import Vocabulary
 from gesta.training.checkpoints import full_disk_explained, seed_everything
@@ -235,7 +235,7 @@ def fit(parts: Parts, recipe: LanguageRecipe, run: Run) -> Fitted:
     clear(run)
     corpus = corpus_of(parts.listing, recipe.input)
     network, best, history = fit_language(corpus, recipe, run)
-    ngram = corpus.ngram(recipe.input.ngram)
+    ngram = corpus.ngram(recipe.input.ngram, in_model=recipe.model.ngram_share > 0)
     second = "bits" if recipe.input.unit == "character" else "perplexity"
     draw_history(history, run.out / FIGURE, recipe.title, ("loss", second))
     fields = {
@@ -246,18 +246,18 @@ def fit(parts: Parts, recipe: LanguageRecipe, run: Run) -> Fitted:
     return bundled(parts, recipe, run, LanguageManifest, network, best, history, fields)
 
 
-def _beside(corpus: Corpus, ngram: KneserNey, network: LanguageNet, recipe: LanguageRecipe) -> dict[str, float]:
-    """Return the losses on each scored part to compare with: of the n-gram alone, and of the network without or with
-    it, whichever the model is not.
+def _beside(corpus: Corpus, ngram: KneserNey, network: LanguageNet, recipe: LanguageRecipe) -> dict[str, Any]:
+    """Return the losses on each scored part to compare with: of the n-gram alone, and together with the network.
+
+    They say which texts they are of. A model with an n-gram measures both itself, on any text.
     """
-    found: dict[str, float] = {"ngram_order": ngram.order}
+    found: dict[str, Any] = {"ngram_order": ngram.order}
     for part, texts in corpus.scored.items():
-        nats = token_nats(Scored(network), texts, ngram.start, recipe.training.carry)
         found[f"ngram_{part}_loss"] = ngram.nats(texts)
-        if recipe.model.ngram_share:
-            found[f"network_{part}_loss"] = float(nats.mean())
-        else:
+        if not recipe.model.ngram_share:
+            nats = token_nats(Scored(network), texts, ngram.start, recipe.training.carry)
             found[f"mixed_{part}_loss"] = float(mixed_nats(nats, ngram, texts).mean())
+            found[f"{part}_text"] = text_hash(texts)
     return found
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gesta.bundle.manifest import Manifest, Names, Strict
 from gesta.tasks.feature_store import FeatureRecipe
+from gesta.tasks.text.recipe import LanguageModelSettings
 from gesta.tasks.text.vocabulary import Unit, Vocabulary
 
 NGRAM = "ngram"
@@ -43,6 +44,11 @@ class LanguageManifest(Manifest):
 
     kind: Literal["text"] = "text"
     known: KnownTokens
+
+    @model_validator(mode="after")
+    def _model_is_valid(self) -> LanguageManifest:
+        LanguageModelSettings.model_validate(self.recipe["model"])
+        return self
 
     @property
     def carry(self) -> bool:

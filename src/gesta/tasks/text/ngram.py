@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,8 @@ from gesta.schema import GestaError
 
 Ids = NDArray[np.int64]
 UNSEEN = -1
-_NAMES = ("keys", "mass", "rest")
-"""The arrays of an order, as they are stored."""
+TOLERANCE = 1e-3
+"""Stored shares of a context sum to 1 up to this."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,17 @@ class _Order:
 
     def check(self, contexts: int, vocabulary: int) -> None:
         """Raise ValueError if this cannot be an order whose contexts are numbered up to `contexts`."""
-        if not (self.keys.ndim == self.mass.ndim == self.rest.ndim == 1):
-            raise ValueError("an array has another number of dimensions")
+        kinds = (self.keys.dtype.kind, self.mass.dtype.kind, self.rest.dtype.kind)
+        if kinds != ("i", "f", "f") or not (self.keys.ndim == self.mass.ndim == self.rest.ndim == 1):
+            raise ValueError("an array is of another kind")
         if len(self.mass) != len(self.keys) or len(self.rest) != contexts:
             raise ValueError("arrays of different lengths")
-        if (np.diff(self.keys, prepend=-1) <= 0).any() or (self.keys >= contexts * vocabulary).any():
+        inside = (self.keys >= 0).all() and (self.keys < contexts * vocabulary).all()
+        if not inside or (self.keys[1:] <= self.keys[:-1]).any():
             raise ValueError("the n-grams are not numbered in order")
-        for shares in (self.mass, self.rest):
-            if not ((shares >= 0) & (shares <= 1)).all():
-                raise ValueError("a share is not between 0 and 1")
+        whole = self.rest + np.bincount(self.keys // vocabulary, self.mass, contexts)
+        if not (np.abs(whole - 1) < TOLERANCE).all() or (self.mass < 0).any() or (self.rest < 0).any():
+            raise ValueError("the shares of a context do not sum to 1")
 
 
 class KneserNey:
@@ -83,7 +85,7 @@ class KneserNey:
         """Count the n-grams of the training texts. Raises GestaError if there is nothing to count."""
         if order < 1 or vocabulary < 1:
             raise ValueError(f"expected order and vocabulary of at least 1, got {order} and {vocabulary}")
-        self.order, self.vocabulary, self.start, self.discount = order, vocabulary, start, discount
+        self.order, self.vocabulary, self.start = order, vocabulary, start
         tokens, age = self._joined(texts)
         if not (age >= self._padding).any():
             raise GestaError("There are no tokens to count: the text is empty.")
@@ -97,33 +99,37 @@ class KneserNey:
             numbers.append(inverse.astype(np.int64) - unseen)
             keys_of.append(unique[unseen:])
         for n in range(1, order + 1):
-            self._orders.append(self._order(n, numbers, keys_of, age))
+            self._orders.append(self._order(n, numbers, keys_of, age, discount))
 
     def arrays(self) -> dict[str, NDArray]:
         """Return everything that was counted, by name, for `of_arrays`."""
-        return {
-            f"{name}_{n}": array if name == "keys" else array.astype(np.float32)
-            for n, order in enumerate(self._orders, 1)
-            for name, array in zip(_NAMES, astuple(order), strict=True)
-        }
+        found: dict[str, NDArray] = {}
+        for n, order in enumerate(self._orders, 1):
+            found |= {f"keys_{n}": order.keys}
+            found |= {f"mass_{n}": order.mass.astype(np.float32), f"rest_{n}": order.rest.astype(np.float32)}
+        return found
 
     @classmethod
-    def of_arrays(cls, arrays: Mapping[str, NDArray], vocabulary: int, start: int | None = None) -> KneserNey:
-        """Return the n-gram model of these arrays. Raises GestaError if they do not fit together."""
+    def of_arrays(
+        cls, arrays: Mapping[str, NDArray], order: int, vocabulary: int, *, start: int | None = None, where: str = ""
+    ) -> KneserNey:
+        """Return the n-gram model of these arrays. Raises GestaError, naming `where`, if they do not fit."""
         model = cls.__new__(cls)
-        model.order, model.vocabulary, model.start, model.discount = len(arrays) // len(_NAMES), vocabulary, start, None
-        model._orders, contexts = [], 1
+        model.order, model.vocabulary, model.start, model._orders = order, vocabulary, start, []
+        expected = [f"{name}_{n}" for n in range(1, order + 1) for name in ("keys", "mass", "rest")]
         try:
-            for n in range(1, model.order + 1):
-                keys, mass, rest = (arrays[f"{name}_{n}"] for name in _NAMES)
-                order = _Order(keys.astype(np.int64), mass.astype(np.float64), rest.astype(np.float64))
-                order.check(contexts, vocabulary)
-                contexts = len(keys)
-                model._orders.append(order)
-        except (KeyError, ValueError) as error:
-            raise GestaError(f"The n-gram's counts are damaged ({error}). Get the bundle again.") from error
-        if not model._orders or len(model._orders[0].keys) != vocabulary:
-            raise GestaError(f"The n-gram was not counted with {vocabulary} tokens. Get the bundle again.")
+            if set(arrays) != set(expected):
+                raise ValueError(f"it has {', '.join(sorted(arrays))}, not {', '.join(expected)}")
+            if len(arrays["keys_1"]) != vocabulary:
+                raise ValueError(f"it was not counted with {vocabulary} tokens")
+            contexts = 1
+            for n in range(1, order + 1):
+                made = _Order(*(arrays[f"{name}_{n}"] for name in ("keys", "mass", "rest")))
+                made.check(contexts, vocabulary)
+                contexts = len(made.keys)
+                model._orders.append(made)
+        except ValueError as error:
+            raise GestaError(f"{where}: the n-gram's counts are damaged: {error}. Get the bundle again.") from error
         return model
 
     @property
@@ -138,7 +144,9 @@ class KneserNey:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         return np.concatenate(parts), np.concatenate([np.arange(len(part)) for part in parts])
 
-    def _order(self, n: int, numbers: Sequence[Ids], keys_of: Sequence[Ids], age: Ids) -> _Order:
+    def _order(
+        self, n: int, numbers: Sequence[Ids], keys_of: Sequence[Ids], age: Ids, discount: float | None
+    ) -> _Order:
         keys = keys_of[n - 1]
         ends = numbers[n - 1]
         counted = (age >= n - 1) & (age >= self._padding)  # start tokens are context, never predicted
@@ -149,7 +157,7 @@ class KneserNey:
             first = places[np.unique(numbers[n][places], return_index=True)[1]]  # one position of every (n+1)-gram
             counts = np.bincount(ends[first], minlength=len(keys))
             counts += np.bincount(ends[counted & (age == n - 1)], minlength=len(keys))  # no preceding token
-        discount = self.discount if self.discount is not None else _discount(counts)
+        discount = _discount(counts) if discount is None else discount
         prefix = keys // self.vocabulary if n > 1 else np.zeros(len(keys), np.int64)
         contexts = len(keys_of[n - 2]) if n > 1 else 1
         total = np.bincount(prefix, weights=counts, minlength=contexts)

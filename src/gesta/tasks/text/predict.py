@@ -21,7 +21,7 @@ from gesta.tasks.text.corpus import Passage, numbers
 from gesta.tasks.text.data import read_text
 from gesta.tasks.text.manifest import NGRAM, LanguageManifest
 from gesta.tasks.text.ngram import KneserNey
-from gesta.tasks.text.scoring import mixed_nats, token_nats
+from gesta.tasks.text.scoring import mixed_nats, ngram_nats, token_nats
 from gesta.tasks.text.vocabulary import Vocabulary
 from gesta.tasks.text.writing import write
 
@@ -115,31 +115,39 @@ class LanguageModel:
             return self.network.step(tokens, state)
         logs, after = self.network.step(tokens, state[0])
         contexts = self.ngram.after(state[1], tokens)
-        share = self.manifest.ngram_share
-        return np.log((1 - share) * np.exp(logs) + share * self.ngram.following(contexts)), (after, contexts)
+        return self._mixed(logs, contexts), (after, contexts)
 
     def log_probabilities(self, text: Text) -> NDArray[np.floating]:
         """Return the log probabilities [T, V] of the token that follows each token of a text, from a zero state."""
+        logs = self.network.steps(text[:, None], self.network.start(1))[0][:, 0]
         if self.ngram is None:
-            return self.network.steps(text[:, None], self.network.start(1))[0][:, 0]
-        rows, state = [], self.start(1)
+            return logs
+        contexts = [self.ngram.contexts(1)]
         for token in text:
-            logs, state = self.step(np.array([token]), state)
-            rows.append(logs[0])
-        return np.stack(rows)
+            contexts.append(self.ngram.after(contexts[-1], np.array([token])))
+        return self._mixed(logs, np.concatenate(contexts[1:]))
+
+    def _mixed(self, logs: NDArray[np.floating], contexts: NDArray[np.int64]) -> NDArray[np.floating]:
+        """Return the model's log probabilities [N, V] from the network's, after contexts of the n-gram."""
+        assert self.ngram is not None
+        share = self.manifest.ngram_share
+        return np.asarray(np.log((1 - share) * np.exp(logs) + share * self.ngram.following(contexts)))
 
     def scores(self, texts: Sequence[Text], bar: Callable[[int, int], None] = lambda _d, _t: None) -> NDArray[Any]:
         """Return the sum of the tokens' nats and the number of scored tokens of each text, [n, 2].
 
+        With an n-gram, the sums of the network alone and of the n-gram alone follow, [n, 4].
         If passages form one running text, the state is carried from each to the next, and the very first token is not
         scored; otherwise each text starts after `<end>` from a zero state.
         """
         nats = token_nats(self.network, texts, self.vocabulary.end, self.manifest.carry, bar)
         owner = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
         owner = owner[len(owner) - len(nats) :]
+        columns = [nats, np.ones(len(nats))]
         if self.ngram is not None:
-            nats = mixed_nats(nats, self.ngram, texts, self.manifest.ngram_share)
-        return np.stack([np.bincount(owner, weights=w, minlength=len(texts)) for w in (nats, np.ones(len(nats)))], 1)
+            mixed = mixed_nats(nats, self.ngram, texts, self.manifest.ngram_share)
+            columns = [mixed, columns[1], nats, ngram_nats(self.ngram, texts, len(nats))]
+        return np.stack([np.bincount(owner, weights=column, minlength=len(texts)) for column in columns], 1)
 
 
 def ngram_of(bundle: Bundle[LanguageManifest]) -> KneserNey | None:
@@ -150,5 +158,6 @@ def ngram_of(bundle: Bundle[LanguageManifest]) -> KneserNey | None:
     artifact, vocabulary = bundle.find("counts", "numpy", stage=NGRAM), manifest.known.vocabulary
     if artifact is None:
         raise GestaError(f"{bundle.path}: lacks the n-gram that is part of the model. Use the bundle training wrote.")
-    arrays = sparse.decode(bundle.read(artifact), f"{bundle.path}: {artifact.file}")
-    return KneserNey.of_arrays(arrays, len(vocabulary), vocabulary.end)
+    where, order = f"{bundle.path}: {artifact.file}", int(manifest.recipe["input"]["ngram"])
+    arrays = sparse.decode(bundle.read(artifact), where)
+    return KneserNey.of_arrays(arrays, order, len(vocabulary), start=vocabulary.end, where=where)

@@ -6,6 +6,7 @@ n-gram remembers what it has seen once, and a network what is alike.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -47,10 +48,20 @@ def mixed_nats(
     nats: NDArray[np.float64], ngram: KneserNey, texts: Sequence[Text], share: float = NGRAM_SHARE
 ) -> NDArray[np.float64]:
     """Return the nats of every token if its probability is a mean of the network's (`nats`) and the n-gram's."""
+    beside = ngram_nats(ngram, texts, len(nats))
+    return -np.log((1 - share) * np.exp(-nats) + share * np.exp(-beside))
+
+
+def ngram_nats(ngram: KneserNey, texts: Sequence[Text], count: int) -> NDArray[np.float64]:
+    """Return the nats of the last `count` tokens under an n-gram."""
     pieces = [np.concatenate(texts)] if ngram.start is None and len(texts) else texts  # without an end, one text
-    beside = np.concatenate([np.zeros(0), *(ngram.probabilities(text) for text in pieces)])
-    beside = beside[len(beside) - len(nats) :]
-    return -np.log((1 - share) * np.exp(-nats) + share * beside)
+    found = np.concatenate([np.zeros(0), *(-np.log(ngram.probabilities(text)) for text in pieces)])
+    return found[len(found) - count :]
+
+
+def text_hash(texts: Sequence[Text]) -> str:
+    """Return a short hash of tokenized texts, to recognize them."""
+    return hashlib.sha256(b"".join(np.asarray(text, "<i8").tobytes() for text in texts)).hexdigest()[:16]
 
 
 def running_nats(model: Model, texts: Sequence[Text], bar: Bar = lambda _d, _t: None) -> NDArray[np.float64]:

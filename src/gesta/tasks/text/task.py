@@ -78,8 +78,9 @@ class TextTask(TextBase):
 
     def evaluate(self, predictor: Any, samples: Sequence[Passage], outputs: NDArray[Any], seed: int) -> Evaluation:  # noqa: ARG002
         from gesta.tasks.text.predict import TextScore
+        from gesta.tasks.text.scoring import text_hash
 
-        nats, tokens = outputs.sum(0)
+        nats, tokens, *alone = outputs.sum(0)
         if not tokens:
             raise GestaError("There are no tokens to score: the passages are too short.")
         score = TextScore(float(nats / tokens), int(tokens))
@@ -93,11 +94,12 @@ class TextTask(TextBase):
             "tokens": score.tokens,
             "n": len(samples),
             "unknown": unknown / score.tokens,
-            "ngram_loss": known.get(f"ngram_{split}_loss"),
-            "mixed_loss": known.get(f"mixed_{split}_loss"),
-            "network_loss": known.get(f"network_{split}_loss"),
             "ngram_order": known.get("ngram_order"),
         }
+        if alone:
+            metrics |= {"network_loss": float(alone[0] / tokens), "ngram_loss": float(alone[1] / tokens)}
+        elif known.get(f"{split}_text") == text_hash([corpus.numbers(vocabulary, p.text) for p in samples]):
+            metrics |= {f"{name}_loss": known.get(f"{name}_{split}_loss") for name in ("ngram", "mixed")}
         truth = np.array([len(p.text) for p in samples])
         return Evaluation(metrics, tuple(samples), outputs, truth, predictor.manifest)
 
@@ -108,10 +110,10 @@ class TextTask(TextBase):
         """
         from gesta.tasks.text.report import write_report
 
-        means = [nats / max(count, 1) for nats, count in result.outputs]
+        means = [nats / max(count, 1) for nats, count, *_ in result.outputs]
         rows = [
             (p.id, f"{mean:.4f}", f"{count:.0f}", p.text[:SHOWN_CHARACTERS])
-            for mean, (_, count), p in sorted(
+            for mean, (_, count, *_alone), p in sorted(
                 zip(means, result.outputs, result.samples, strict=True), key=lambda r: -r[0]
             )
         ]

@@ -19,7 +19,8 @@ def _rates(metrics: Mapping[str, Any], prefix: str = "") -> str:
 def _train(document: Mapping[str, Any]) -> list[str]:
     metrics = document["metrics"]
     if "val_loss" in metrics:
-        lines = [f"loss      {_rates(metrics, 'val_')} on the validation part"]
+        alone = ", by the network without the n-gram" if document["recipe"]["model"].get("ngram_share") else ""
+        lines = [f"loss      {_rates(metrics, 'val_')} on the validation part{alone}"]
     else:
         lines = ["loss      not measured: nothing was held out; the last epoch is kept"]
     lines += [
@@ -35,14 +36,15 @@ def _evaluate(document: Mapping[str, Any]) -> list[str]:
     lines = [f"loss      {_rates(document)}"]
     if document.get("ngram_loss") is not None:
         order, loss = document["ngram_order"], document["ngram_loss"]
-        lines.append(f"n-gram    {loss:.4f} nats per token: Kneser-Ney of order {order} of the same training text")
+        told = f"{loss:.4f} nats per token, perplexity {math.exp(loss):.2f}"
+        lines.append(f"n-gram    {told}: Kneser-Ney of order {order} of the same training text")
     if document.get("mixed_loss") is not None:
         loss = document["mixed_loss"]
         lines.append(f"both      {loss:.4f} nats per token, perplexity {math.exp(loss):.2f}: {SHARES}")
     if document.get("network_loss") is not None:
-        lines.append(
-            f"network   {document['network_loss']:.4f} nats per token without the n-gram, which is in the model"
-        )
+        loss = document["network_loss"]
+        told = f"{loss:.4f} nats per token, perplexity {math.exp(loss):.2f}"
+        lines.append(f"network   {told}: without the n-gram, which is part of the model")
     share = f", {document['unknown']:.1%} of them <unk>" if document["unknown"] else ""
     return [*lines, f"tokens    {document['tokens']:,}{share}; engine {document['engine']}"]
 
