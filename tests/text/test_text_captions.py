@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -241,6 +242,29 @@ def test_steps_are_halved_where_there_are_many(usual: int, times: int) -> None:
     found, notes = with_halvings(recipe, use)
     assert found.model.halvings == times and f"a video usually has {usual} features" in notes[0]
     assert with_halvings(found, use) == (found, ())
+
+
+def test_images_get_captions(gesta: Any, tmp_path: Path) -> None:
+    data, features, run = tmp_path / "pictures", tmp_path / "features", tmp_path / "run"
+    data.mkdir()
+    rng = np.random.default_rng(0)
+    names = [f"{i:02}.png" for i in range(24)]
+    for i, name in enumerate(names):
+        low, high = (150, 255) if i % 2 else (0, 100)
+        cv2.imwrite(str(data / name), rng.integers(low, high, (48, 48, 3), dtype=np.uint8))
+    told = {name: "a bright picture" if i % 2 else "dark noise" for i, name in enumerate(names)}
+    (data / "captions.csv").write_text("path,caption\n" + "".join(f"{n},{text}\n" for n, text in told.items()))
+    parts = "".join(f"{name},{'test' if i >= 20 else 'train'}\n" for i, name in enumerate(names))
+    (data / "index.csv").write_text("path,split\n" + parts)
+    words = ("--backbone", "resnet18", "--weights", "random", "--size", 32, "--every", 1)
+    done = gesta("features", data, *words, "--out", features)
+    assert done.exit_code == 0, done.stderr
+    sets = [f"--set={s}" for s in ("training.epochs=20", "input.minimum_count=1", "training.validation=false")]
+    done = gesta("train", features, "--recipe", "text/video-captions", *sets, "--out", run)
+    assert done.exit_code == 0, done.stderr
+    done = gesta("evaluate", run / "bundle", features, "--json")
+    found = json.loads(done.stdout)
+    assert (found["n"], found["word_for_word"]) == (4, 1.0)
 
 
 def test_recordings_without_features_are_refused(tmp_path: Path) -> None:
