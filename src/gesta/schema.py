@@ -345,7 +345,7 @@ class HandFrame:
             raise ValueError(f"frame {self.id}: depth_unit_mm must be positive, not {self.depth_unit_mm}")
 
 
-CenterSource = Literal["given", "data", "nearest"]
+CenterSource = Literal["given", "data", "nearest", "detector"]
 
 
 @dataclass(frozen=True)
@@ -353,7 +353,7 @@ class HandEstimate:
     """The joints of a hand in one depth image.
 
     `joints_mm` [J, 3] in mm (x right, y up, z forward) in camera coordinates, `joints_uv` [J, 2] in pixels of the depth
-    image. `center_mm`: center of the cropped cube; `center_source`: given, data (annotated) or nearest.
+    image. `center_mm`: center of the cropped cube; `center_source`: given, data (annotated), nearest or detector.
 
         found = gesta.load("runs/hands/bundle").predict("hand.png")
         print(found.joints_mm.shape, found.joints_uv.shape, found.center_source)

@@ -74,13 +74,12 @@ class Anchors(PoseNet):
         maps = self.head(fine + F.interpolate(coarse, scale_factor=2.0, mode="nearest"))
         answer = self.answer(maps).unflatten(1, (self.joints, 4)).flatten(3)  # B J 4 A
         believed = answer[:, :, 0].softmax(-1).unsqueeze(2)  # B J 1 A
-        places = _places(maps)  # 2 A
-        around = (believed * places).sum(-1)  # B J 2
+        around = (believed * places(maps)).sum(-1)  # B J 2
         offsets = (believed * answer[:, :, 1:]).sum(-1)  # B J 3
         return offsets + F.pad(around, (0, 1)), around
 
 
-def _places(maps: Tensor) -> Tensor:
+def places(maps: Tensor) -> Tensor:
     """x (right) and y (up) of the cells' centers in half cubes: [B, C, H, W] -> [2, H * W]."""
     height, width = maps.shape[-2:]
     x = (torch.arange(width, device=maps.device, dtype=maps.dtype) + 0.5) * (2 / width) - 1

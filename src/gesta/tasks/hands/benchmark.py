@@ -16,7 +16,6 @@ from gesta.bundle.io import Bundle
 from gesta.engines import host as machine
 from gesta.engines.base import Placement
 from gesta.schema import HandFrame, evenly
-from gesta.tasks.hands.center import nearest_object
 from gesta.tasks.hands.manifest import HandManifest
 from gesta.tasks.hands.read import read_hand
 from gesta.tasks.hands.transform import preprocess_images
@@ -61,7 +60,7 @@ def _follow(bundle: Path, frames: list[HandFrame], engine: str, precision: str) 
             times = [time.perf_counter()]
             depth, color = read_hand(frame, color=transform.needs_color)
             times.append(time.perf_counter())
-            center = nearest_object(depth, frame.camera, transform.cube_mm)
+            center = recognizer.find(depth, frame.camera, transform.cube_mm)
             times.append(time.perf_counter())
             place = center if frame.center_mm is None else frame.center_mm
             hand = preprocess_images(depth, color, frame.camera, transform, place)

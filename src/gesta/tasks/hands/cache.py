@@ -58,7 +58,7 @@ class HandWindows:
         chosen, size = cube or own, transform.size
         depth, color = np.asarray(self.depth_mm[index]), None if self.color is None else np.asarray(self.color[index])
         if self.wide:
-            inside = _within(_widened(own), len(depth), chosen, size)
+            inside = _within(widened(own), len(depth), chosen, size)
             flags = cv2.WARP_INVERSE_MAP
             depth = cv2.warpAffine(depth, inside, (size, size), flags=flags | cv2.INTER_NEAREST)
             color = None if color is None else cv2.warpAffine(color, inside, (size, size), flags=flags)
@@ -104,7 +104,8 @@ def _cube(frame: HandFrame, center: Sequence[float], transform: HandTransform) -
     return Cube(frame.camera, (center[0], center[1], center[2]), transform.cube_mm)
 
 
-def _widened(cube: Cube) -> Cube:
+def widened(cube: Cube) -> Cube:
+    """Return the cube of a wide window."""
     return replace(cube, side_mm=cube.side_mm * WIDER)
 
 
@@ -133,7 +134,7 @@ def _cut(
         cube.patch(depth, transform.size)
     except GestaError as error:
         raise GestaError(f"{frame.depth}: {error}") from error
-    window, pixels = (_widened(cube), round(transform.size * FINER)) if wide else (cube, transform.size)
+    window, pixels = (widened(cube), round(transform.size * FINER)) if wide else (cube, transform.size)
     seen = np.clip(np.rint(window.cut(depth, pixels)), 0, 65535).astype(np.uint16)
     if color is None:
         return seen, None, cube.center_mm

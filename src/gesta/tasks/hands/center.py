@@ -8,6 +8,7 @@ elbow does not. There, the center of mass is refined in a cube of half the side.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -36,6 +37,9 @@ LEAST_MM2 = 2000.0
 ROUNDS = 2
 BEHIND_MM = 20.0
 """The middle of a hand is about this far behind its visible surface."""
+
+Find = Callable[[NDArray[np.float32], Camera, float], tuple[float, float, float]]
+"""(depth [H, W] in mm, camera, side of the hand's cube in mm) -> center of the hand (x, y, z) in mm."""
 
 
 def nearest_object(

@@ -47,13 +47,14 @@ def outputs(
 ) -> tuple[list[HandFrame], NDArray[np.float64], list[Problem]]:
     """Return (frames estimated, joints followed by the cube's center [n, J + 1, 3] in mm, problems of other frames).
 
-    The center is chosen by `recognizer.rule`: "data" or "nearest".
+    The center is chosen by `recognizer.rule`: "data", "nearest" or "detector".
     """
     transform, rule = recognizer.manifest.transform, recognizer.rule
 
     def preprocessed(frame: HandFrame) -> PreprocessedHand | Problem:
         try:
-            return preprocess_hand(frame if rule == "data" else replace(frame, center_mm=None), transform)
+            seen = frame if rule == "data" else replace(frame, center_mm=None)
+            return preprocess_hand(seen, transform, find=recognizer.find)
         except GestaError as error:
             file = str(frame.depth)
             return Problem(file, "unprepared", str(error).removeprefix(f"{file}: "))
@@ -81,6 +82,9 @@ def evaluation(recognizer: PoseRecognizer, frames: Sequence[HandFrame], found: N
     joints, centers = found[:, :-1], found[:, -1]
     metrics = measured_pose(truth, joints, [f.subject for f in frames], recognizer.manifest.joints)
     metrics |= {"success_area": metrics["success_rate"]["area"], "center": recognizer.rule}
+    annotated = [(c, f.center_mm) for c, f in zip(centers, frames, strict=True) if f.center_mm is not None]
+    if annotated and recognizer.rule != "data":
+        metrics["center_error_mm"] = float(np.mean([np.linalg.norm(one - other) for one, other in annotated]))
     return Evaluation(metrics, tuple(frames), joints, truth, recognizer.manifest, {"centers_mm": centers})
 
 

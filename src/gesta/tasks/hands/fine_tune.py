@@ -37,7 +37,9 @@ def fine_tune(
 
     Raises GestaError if the frames have other joints, RecipeError if the changes are invalid.
     """
-    recipe = changed(HandRecipe.model_validate(source.manifest.recipe), ("training.patience=null", *changes))
+    recipe = changed(
+        HandRecipe.model_validate(source.manifest.recipe), ("training.patience=null", "detector=false", *changes)
+    )
     network = load_network(source).requires_grad_(True)
     network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
     assert isinstance(parts.listing, HandListing)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from gesta.models.pose_catalog import build_pose
 from gesta.models.pose_layers import PoseNet
@@ -19,8 +20,10 @@ from gesta.models.pose_prior import PosePrior
 from gesta.progress import bar
 from gesta.schema import GestaError, HandFrame, HandListing, Problem
 from gesta.sources.nyu import PROTOCOL
+from gesta.tasks.hands import detector
 from gesta.tasks.hands.cache import HandWindows, collect
 from gesta.tasks.hands.data import HandSet, color_statistics
+from gesta.tasks.hands.detect import CENTER
 from gesta.tasks.hands.evaluate import identities
 from gesta.tasks.hands.manifest import HandManifest
 from gesta.tasks.hands.module import Halving, LearnPose
@@ -75,6 +78,8 @@ def fit(
         metrics = _metrics(best, history, errors, squared, sets)
         warnings = _warnings(sets, transform)
         if rank == 0:
+            others, measured, told = _detector(sets, recipe, run)
+            metrics, warnings = {**metrics, **measured}, (*warnings, *told)
             for name, (rows, _, _) in trained.items():
                 draw_history(
                     rows, run.out / (FIGURE if len(trained) == 1 else f"{name}.png"), recipe.name, ("error_mm", "mse")
@@ -85,7 +90,8 @@ def fit(
             known: dict[str, Any] = {"layout": listing.layout, "data": data_of, "identities": identities}
             origin = provenance_of(used, run, **known, skipped=len(skipped), seconds=spent)
             fields: dict[str, Any] = {"joints": names, "transform": transform, "metrics": metrics}
-            write_bundle(run.out / "bundle", HandManifest, network, recipe, origin, notes=warnings, **fields)
+            fields |= {"notes": warnings, "others": others}
+            write_bundle(run.out / "bundle", HandManifest, network, recipe, origin, **fields)
     facts = {"mean_pose_mm": mean_pose_error(sets.train, sets.val)}
     seconds = time.perf_counter() - started
     told = (*run.notes, *warnings)
@@ -130,6 +136,17 @@ def _train_parts(network: PoseNet, stage: Stage, sets: _Sets, recipe: HandRecipe
 
 def _learner(part: PoseNet, recipe: HandRecipe, prior: PosePrior | None, steps: int) -> LearnPose:
     return LearnPose(part, recipe.training, prior=prior, steps=steps)
+
+
+def _detector(
+    sets: _Sets, recipe: HandRecipe, run: Run
+) -> tuple[dict[str, nn.Module], dict[str, float], tuple[str, ...]]:
+    """Return (the trained hand detector by stage, its metrics, notes); nothing if the recipe has none."""
+    if not recipe.detector:
+        return {}, {}, ()
+    side_mm, turn = recipe.input.cube_mm, recipe.augmentation.rotation_deg
+    found, metrics, notes = detector.fit(sets.train_frames, sets.val_frames, side_mm, turn, run)
+    return ({} if found is None else {CENTER: found}), metrics, notes
 
 
 def _best_of(network: PoseNet, trained: Trained, sets: _Sets, recipe: HandRecipe) -> Row:

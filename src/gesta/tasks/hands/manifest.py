@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from gesta.bundle.manifest import Manifest, Names
+from gesta.tasks.hands.detect import CENTER
 from gesta.tasks.hands.transform import HAND_TRANSFORM_VERSION, HandTransform
 
 
@@ -22,6 +23,11 @@ class HandManifest(Manifest):
     transform: HandTransform
 
     @property
+    def has_detector(self) -> bool:
+        """Whether the model includes a network that finds the hand's center."""
+        return any(artifact.stage == CENTER for artifact in self.artifacts)
+
+    @property
     def summary(self) -> str:
         return f"Estimates {len(self.joints)} joints of a hand in 3D: {', '.join(self.joints)}."
 
@@ -33,6 +39,8 @@ class HandManifest(Manifest):
             f"{what[transform.inputs]}, a patch of {transform.size} x {transform.size} pixels",
             f"a cube of {transform.cube_mm:g} mm around the hand's center",
         ]
+        if self.has_detector:
+            lines.append("without a given center: found by the model's hand detector, starting at the nearest object")
         if transform.needs_color and transform.mask:
             lines.append("color is black where depth shows no hand, so color needs depth as well")
         return lines

@@ -13,6 +13,8 @@ from gesta.engines.base import Engine, Placement
 from gesta.engines.catalog import open_engine
 from gesta.engines.part import Part
 from gesta.schema import Camera, CenterSource, GestaError, HandEstimate, HandFrame
+from gesta.tasks.hands.center import Find, nearest_object
+from gesta.tasks.hands.detect import CENTER, Detector
 from gesta.tasks.hands.inputs import one_hand
 from gesta.tasks.hands.manifest import HandManifest
 from gesta.tasks.hands.read import read_hand
@@ -22,14 +24,26 @@ BATCH = 32
 Hand = HandFrame | str | Path
 """A frame of a data set, or the path of a depth image."""
 
-CenterRule = Literal["data", "nearest"]
-"""data: the annotated center if there is one, else that of the nearest object; nearest: always the latter."""
-RULES: dict[str, CenterRule] = {"data": "data", "nearest": "nearest"}
+CenterRule = Literal["data", "nearest", "detector"]
+"""data: the annotated center if there is one, else that of the model's detector or, if it has none, of the nearest
+object; nearest, detector: always one of these."""
+RULES: dict[str, CenterRule] = {"data": "data", "nearest": "nearest", "detector": "detector"}
 
 
 def load(bundle: Bundle[HandManifest], at: Placement = Placement(), rule: CenterRule = "data") -> PoseRecognizer:
-    """Load a hand pose bundle. Raises GestaError if the bundle is damaged or the engine is not available."""
-    return PoseRecognizer(open_engine(bundle, at, lambda: _parts(bundle)), bundle.manifest, rule)
+    """Load a hand pose bundle.
+
+    Raises GestaError if the bundle is damaged or the engine is not available, and (usage) for the rule "detector" if
+    the bundle has none.
+    """
+    if rule == "detector" and not bundle.manifest.has_detector:
+        raise GestaError(
+            f"--center detector: the model {bundle.manifest.name!r} has no hand detector. Use --center nearest, or "
+            "train it with one: gesta train DATA --set detector=true",
+            usage=True,
+        )
+    stages = ("network", CENTER) if bundle.manifest.has_detector and rule != "nearest" else ("network",)
+    return PoseRecognizer(open_engine(bundle, at, lambda: _parts(bundle), stages), bundle.manifest, rule)
 
 
 def _parts(bundle: Bundle[HandManifest]) -> list[Part]:
@@ -50,6 +64,9 @@ class PoseRecognizer:
 
     def __init__(self, engine: Engine, manifest: HandManifest, rule: CenterRule = "data") -> None:
         self.engine, self.manifest, self.rule = engine, manifest, rule
+        detects = rule != "nearest" and bool(engine.inputs(stage=CENTER))
+        self.find: Find = Detector(engine) if detects else nearest_object
+        self.found_by: CenterSource = "detector" if detects else "nearest"
 
     @property
     def joints(self) -> tuple[str, ...]:
@@ -67,8 +84,9 @@ class PoseRecognizer:
     ) -> HandEstimate | list[HandEstimate]:
         """Find the joints in a depth image or HandFrame, or in each of a list of them.
 
-        `center_mm`: center of the hand (x, y, z); by default the one annotated in the data, else that of the nearest
-        object. Raises GestaError if an image cannot be read, color is needed but missing, or there is no hand.
+        `center_mm`: center of the hand (x, y, z); by default the one annotated in the data, else that of the
+        detector or of the nearest object. Raises GestaError if an image cannot be read, color is needed but missing, or
+        there is no hand.
         """
         if isinstance(frame, (list, tuple)):
             return [self._predict(one, center_mm) for one in frame]
@@ -95,11 +113,12 @@ class PoseRecognizer:
     ) -> HandEstimate:
         """Find the joints in a depth image float32 [H, W] in mm (0: no reading) and, if needed, RGB uint8 [H, W, 3].
 
-        Without `center_mm` (x, y, z), the nearest object is taken as the hand. Raises GestaError like `predict`.
+        Without `center_mm` (x, y, z), the hand is found by the detector, if the model has one, or is the nearest
+        object. Raises GestaError like `predict`.
         """
-        hand = preprocess_images(depth_mm, color, camera, self.manifest.transform, center_mm)
+        hand = preprocess_images(depth_mm, color, camera, self.manifest.transform, center_mm, self.find)
         output = self.predict_preprocessed(hand.image[None])[0]
-        return estimate(hand, output, source or ("nearest" if center_mm is None else "given"), input)
+        return estimate(hand, output, source or (self.found_by if center_mm is None else "given"), input)
 
     def predict_preprocessed(self, hands: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the joints [n, J, 3], in units of half the cube, of preprocessed images float32 [n, C, S, S].
@@ -126,13 +145,15 @@ class PoseRecognizer:
         return found
 
 
-def center_of(frame: HandFrame, given_mm: ArrayLike | None, rule: CenterRule) -> tuple[ArrayLike | None, CenterSource]:
-    """Return (the center x, y, z in mm, or None for that of the nearest object; where it comes from)."""
+def center_of(
+    frame: HandFrame, given_mm: ArrayLike | None, rule: CenterRule
+) -> tuple[ArrayLike | None, CenterSource | None]:
+    """Return (the center x, y, z in mm, where it comes from), or (None, None) if it is to be found in the image."""
     if given_mm is not None:
         return given_mm, "given"
     if rule == "data" and frame.center_mm is not None:
         return frame.center_mm, "data"
-    return None, "nearest"
+    return None, None
 
 
 def estimate(

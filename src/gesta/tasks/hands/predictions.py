@@ -14,7 +14,7 @@ from gesta.schema import Camera, GestaError, HandFrame
 from gesta.tasks.base import Said, Wanted
 from gesta.tasks.hands.annotate import Found, drawn
 from gesta.tasks.hands.inputs import find_hands, is_recording, iter_recording
-from gesta.tasks.hands.predict import PoseRecognizer, center_of
+from gesta.tasks.hands.predict import RULES, PoseRecognizer, center_of
 from gesta.tasks.hands.read import read_hand
 
 SHOWN = 4
@@ -22,12 +22,11 @@ SHOWN = 4
 
 @dataclass(frozen=True)
 class Center:
-    """The value of --center: the data's center (else the nearest object's), always the latter, or a pixel.
+    """The value of --center: one of predict.RULES (`uv` is None then), or a pixel.
 
-    `uv` comes with `depth_mm`; None means the depth of the image at that pixel.
+    `depth_mm` belongs to `uv`; None means the depth of the image at that pixel.
     """
 
-    nearest: bool = False
     uv: tuple[float, float] | None = None
     depth_mm: float | None = None
 
@@ -47,17 +46,17 @@ def predictions(recognizer: PoseRecognizer, wanted: Wanted, failed: list[str]) -
 
 
 def parse_center(text: str) -> Center:
-    """Parse `data`, `nearest`, `U,V` or `U,V,DEPTH`. Raises GestaError (usage) for anything else."""
-    if text in ("data", "nearest"):
-        return Center(nearest=text == "nearest")
+    """Parse `data`, `nearest`, `detector`, `U,V` or `U,V,DEPTH`. Raises GestaError (usage) for anything else."""
+    if text in RULES:
+        return Center()
     try:
         numbers = [float(cell) for cell in text.split(",")]
     except ValueError:
         numbers = []
     if len(numbers) not in (2, 3) or not np.isfinite(numbers).all() or (len(numbers) == 3 and numbers[2] <= 0):
         raise GestaError(
-            f"--center {text!r}: expected data, nearest, or the center of the hand as U,V (pixels) or U,V,DEPTH "
-            "(pixels, mm).",
+            f"--center {text!r}: expected data, nearest, detector, or the center of the hand as U,V (pixels) or "
+            "U,V,DEPTH (pixels, mm).",
             usage=True,
         )
     return Center(uv=(numbers[0], numbers[1]), depth_mm=numbers[2] if len(numbers) == 3 else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import not_
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -105,6 +106,9 @@ class HandRecipe(Recipe):
     model: PoseModelSettings
     augmentation: PoseAugmentationSettings = PoseAugmentationSettings()
     training: PoseTrainingSettings = PoseTrainingSettings()
+    detector: bool = Field(
+        False, exclude_if=not_, description="also train a small network that finds the hand's center"
+    )
 
     @field_validator("kind", mode="before")
     @classmethod

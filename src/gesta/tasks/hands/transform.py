@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gesta.schema import Camera, GestaError, HandFrame
-from gesta.tasks.hands.center import nearest_object
+from gesta.tasks.hands.center import Find, nearest_object
 from gesta.tasks.hands.cube import Cube, standardize
 from gesta.tasks.hands.read import read_hand
 
@@ -86,8 +86,10 @@ class PreprocessedHand:
         return self.cube.camera.project(self.cube.restore(output).astype(np.float32))
 
 
-def preprocess_hand(frame: HandFrame, transform: HandTransform, center_mm: ArrayLike | None = None) -> PreprocessedHand:
-    """Read and preprocess a frame's images. The center is `center_mm`, else the frame's, else the nearest object's.
+def preprocess_hand(
+    frame: HandFrame, transform: HandTransform, center_mm: ArrayLike | None = None, find: Find = nearest_object
+) -> PreprocessedHand:
+    """Read and preprocess a frame's images. The center is `center_mm`, else the frame's, else found by `find`.
 
     Raises GestaError if an image cannot be read, color is needed but missing or of another size, the cube is empty,
     or no object is found.
@@ -95,7 +97,7 @@ def preprocess_hand(frame: HandFrame, transform: HandTransform, center_mm: Array
     depth, color = read_hand(frame, color=transform.needs_color)
     center = frame.center_mm if center_mm is None else center_mm
     try:
-        return preprocess_images(depth, color, frame.camera, transform, center)
+        return preprocess_images(depth, color, frame.camera, transform, center, find)
     except GestaError as error:
         raise GestaError(f"{frame.depth}: {error}") from error
 
@@ -106,12 +108,13 @@ def preprocess_images(
     camera: Camera,
     transform: HandTransform,
     center_mm: ArrayLike | None = None,
+    find: Find = nearest_object,
 ) -> PreprocessedHand:
     """Preprocess arrays, e.g. from a live camera: depth [H, W] in mm, RGB [H, W, 3] or None.
 
     Raises GestaError if color is needed but None, the cube is empty, or no object is found.
     """
-    cube = cube_of(depth_mm, camera, transform, center_mm)
+    cube = cube_of(depth_mm, camera, transform, center_mm, find)
     patch = cube.patch(depth_mm, transform.size)  # S S
     if not transform.needs_color:
         return PreprocessedHand(patch[None], cube)
@@ -122,9 +125,13 @@ def preprocess_images(
 
 
 def cube_of(
-    depth_mm: NDArray[np.float32], camera: Camera, transform: HandTransform, center_mm: ArrayLike | None = None
+    depth_mm: NDArray[np.float32],
+    camera: Camera,
+    transform: HandTransform,
+    center_mm: ArrayLike | None = None,
+    find: Find = nearest_object,
 ) -> Cube:
-    """Return the cube around `center_mm` (x, y, z), or around the nearest object.
+    """Return the cube around `center_mm` (x, y, z), or around the center found by `find`.
 
     Raises GestaError if there is no object or the camera does not seem to fit images of this size.
     """
@@ -135,7 +142,7 @@ def cube_of(
             f"the intrinsics look wrong for it: {'; '.join(found)}. Give the intrinsics for images of this size."
         )
     if center_mm is None:
-        return Cube(camera, nearest_object(depth_mm, camera, transform.cube_mm), transform.cube_mm)
+        return Cube(camera, find(depth_mm, camera, transform.cube_mm), transform.cube_mm)
     x, y, z = np.asarray(center_mm, np.float64)
     return Cube(camera, (float(x), float(y), float(z)), transform.cube_mm)
 

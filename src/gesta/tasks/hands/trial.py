@@ -8,7 +8,7 @@ import numpy as np
 
 from gesta.tasks.base import Evaluation
 from gesta.tasks.hands.evaluate import errors_mm, evaluation, outputs
-from gesta.tasks.hands.predict import PoseRecognizer
+from gesta.tasks.hands.predict import CenterRule, PoseRecognizer
 
 SHOWN = 6
 """Number of test frames per person shown in figures."""
@@ -23,13 +23,14 @@ def facts(recognizer: Any, result: Evaluation) -> dict[str, Any]:
         "subjects": [frame.subject for frame in result.samples],
         "shown": _shown(result),
         "cube_mm": recognizer.manifest.transform.cube_mm,
-        "nearest_mm": _nearest_mm(recognizer, result),
+        "nearest_mm": _found_mm(recognizer, result, "nearest"),
+        "detector_mm": _found_mm(recognizer, result, "detector") if recognizer.manifest.has_detector else None,
     }
 
 
-def _nearest_mm(recognizer: PoseRecognizer, result: Evaluation) -> float | None:
-    """Return the mean error with the cube around the nearest object instead of the annotated center, or None."""
-    found = PoseRecognizer(recognizer.engine, recognizer.manifest, "nearest")
+def _found_mm(recognizer: PoseRecognizer, result: Evaluation, rule: CenterRule) -> float | None:
+    """Return the mean error with the center found by this rule instead of the annotated one, or None."""
+    found = PoseRecognizer(recognizer.engine, recognizer.manifest, rule)
     used, answers, _ = outputs(found, result.samples, lambda *_: None)
     return evaluation(found, used, answers).metrics["mean_error_mm"] if used else None
 
