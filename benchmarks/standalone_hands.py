@@ -19,7 +19,7 @@ def main(exported: Path, data: Path) -> None:
     spec = importlib.util.spec_from_file_location("run", exported / "run.py")
     program = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(program)
-    alone, model = program.Hands(), gesta.load(exported, engine="onnxruntime", threads=1)
+    alone, model = program.Hands(), gesta.load(exported, engine="onnxruntime", threads=1, center="nearest")
     apart = []
     for frame in find_hands(data):
         depth, _ = read_hand(frame)

@@ -38,6 +38,24 @@ def hand_data(tmp_path_factory):
 @pytest.fixture(scope="session")
 def pose_bundle(tmp_path_factory):
     """Weights and an OpenVINO network, 16 x 16, joints as in `hand_data`. Not to be changed."""
+    return write_pose_bundle(tmp_path_factory.mktemp("pose") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def detector_bundle(tmp_path_factory):
+    """The same with a hand detector that always answers (0.1, 0.2, 0.05). Not to be changed."""
+    import torch
+
+    from gesta.models.hand_center import HandCenter
+
+    network = HandCenter()
+    with torch.no_grad():
+        network.answer.weight.zero_()
+        network.answer.bias.copy_(torch.tensor([0, 0.1, 0.2, 0.05]))
+    return write_pose_bundle(tmp_path_factory.mktemp("detector") / "bundle", others={"center": network})
+
+
+def write_pose_bundle(folder, **more):
     import torch
     from calls import add_networks, run_of
     from training.hand_sets import NAMES
@@ -56,10 +74,9 @@ def pose_bundle(tmp_path_factory):
         for name, weight in network.named_parameters():
             if name.startswith("out") and weight.ndim == 2:
                 weight.mul_(8)  # so that hands give different joints
-    folder = tmp_path_factory.mktemp("pose") / "bundle"
     run = run_of(folder, {})
     origin = provenance_of([], run, layout="hand_folder", data=b"", identities=lambda _samples: [])
     transform = HandTransform(size=16, cube_mm=300)
-    write_bundle(folder, HandManifest, network, recipe, origin, joints=NAMES, transform=transform)
+    write_bundle(folder, HandManifest, network, recipe, origin, joints=NAMES, transform=transform, **more)
     add_networks(folder)
     return folder

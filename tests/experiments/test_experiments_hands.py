@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -112,6 +113,25 @@ def test_one_trial_its_table_and_its_pictures(
     monkeypatch.setattr(table_module, "run_jobs", lambda jobs, **_: [{"key": j.key, **result} for j in jobs])
     curves = table("kazakos/figure-4.7").run(again, tmp_path)["files"]
     assert all(Path(curves[name]).stat().st_size > 0 for name in ("success rate", "joints"))
+
+
+def test_a_column_for_the_detector_only_if_a_row_has_one() -> None:
+    measured = {"train_mse": 0.1, "val_mse": 0.2, "val_error_mm": 9.0}
+    result: dict[str, Any] = {"mean_error_mm": 20.0, "nearest_mm": 42.0, "validation": measured, "per_person": {}}
+    result |= {"success_rate": {"area": 0.3}, "mean_pose_mm": 30.0, "parameters": 5, "training_seconds": 60, "seed": 0}
+    hands, (plain, *_, detecting) = table("kazakos/next-steps"), POSE_TABLES["kazakos/next-steps"].rows
+    assert detecting.overrides == ("detector=true",)
+    for results, wanted in (
+        ({plain.label: [result]}, None),
+        ({plain.label: [result | {"detector_mm": None}], detecting.label: [result | {"detector_mm": 23.5}]}, "23.50"),
+    ):
+        document = {"rows": hands.rows(results)}
+        headings, (first, *_, last) = hands.headings_of(document), map(hands.cells, document["rows"])
+        assert len(headings) == len(first) == len(last)
+        assert (hands.detected in headings) is (wanted is not None)
+        if wanted:
+            at = list(headings).index(hands.detected)
+            assert (first[at - 1], first[at], last[at]) == ("42.00", "-", wanted)
 
 
 def test_published_predictions_stand_beside_in_the_figure(

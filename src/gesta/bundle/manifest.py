@@ -98,6 +98,9 @@ class PoseMeasured(Strict):
     source: str = Field(description="source of the frames: validation, training or random")
     largest_difference_mm: float = Field(description="of any joint in any frame")
     mean_difference_mm: float
+    center_difference_mm: float | None = Field(
+        None, exclude_if=is_none, description="of the center by the hand detector, if there is one, in any patch"
+    )
     bytes: int = Field(0, description="the file and its companion files")
     error_mm: float | None = Field(None, description="mean joint error on the frames with joints")
     error_mm_torch: float | None = None
@@ -111,7 +114,8 @@ class Artifact(Strict):
 
     `whole`: clip uint8 [B, S, C, T, H, W], lengths int64 [B] -> logits [B, N] (for sampling "central": no lengths).
     `step`: chunk uint8 [B, S, C, chunk, H, W] and the state tensors -> logits [B, N] and the state tensors.
-    `whole` of a hand pose model: hand float32 [B, C, H, W] -> joints float32 [B, J, 3] in units of half a cube.
+    `whole` of a hand pose model: hand float32 [B, C, H, W] -> joints float32 [B, J, 3] in units of half a cube;
+    stage "center", its hand detector: patch float32 [B, 1, S, S] -> offset float32 [B, 3].
     `whole`, stage "backbone": frames uint8 [B, H, W, 3] (or windows [B, w, H, W, 3]) -> features [B, D];
     stage "head": features float32 [B, T, D], lengths int64 [B] -> logits [B, N].
     `counts`, engine numpy: what was counted rather than trained, such as an n-gram; used with any engine's network.

@@ -31,7 +31,10 @@ Out = Annotated[
 Center = Annotated[
     str,
     typer.Option(
-        "--center", help="Hand pose: center of the hand from the data, or the nearest object.", rich_help_panel=SOME
+        "--center",
+        help="Hand pose: center of the hand from the data, by the model's detector, or the nearest object (data, "
+        "detector, nearest).",
+        rich_help_panel=SOME,
     ),
 ]
 Record = Annotated[

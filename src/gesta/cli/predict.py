@@ -50,7 +50,8 @@ Center = Annotated[
     str,
     typer.Option(
         "--center",
-        help="Hand pose: center of the hand from the data, the nearest object, or U,V[,DEPTH] in pixels and mm.",
+        help="Hand pose: center of the hand from the data, by the model's detector, the nearest object (data, "
+        "detector, nearest), or U,V[,DEPTH] in pixels and mm.",
         rich_help_panel=SOME,
     ),
 ]

@@ -74,7 +74,8 @@ def weights_of(task: Task, bundle: Bundle[Any], **options: Any) -> dict[str, Wei
     """Returns the weights of every stage; `options`: where to find stages not in the bundle. Raises GestaError."""
     if has(task, "weights"):
         return dict(task.weights(bundle, **options))  # type: ignore[attr-defined]
-    return {"network": io.load_weights(bundle)}
+    stages = [artifact.stage for artifact in bundle.manifest.artifacts if artifact.role == "weights"]
+    return {stage: io.load_weights(bundle, stage) for stage in stages or ["network"]}
 
 
 def write(

@@ -54,6 +54,8 @@ class HandTable(Experiment):
         "parameters",
         "minutes",
     )
+    detected = "test mm, center by detector"
+    """A further heading, if a row has a detector."""
     brief = ("line", "reported MSE train, val", "reported mm", "MSE train, val", "test mm", "minutes")
 
     def estimate(self, wanted: Wanted) -> str:
@@ -130,6 +132,7 @@ class HandTable(Experiment):
             "val_mm": [r["validation"]["val_error_mm"] for r in kept],
             "test_mm": [r["mean_error_mm"] for r in kept],
             "nearest_mm": [r["nearest_mm"] for r in kept if r.get("nearest_mm") is not None],
+            "detector_mm": [r["detector_mm"] for r in kept if r.get("detector_mm") is not None],
             "area": [r["success_rate"]["area"] for r in kept],
             "person_mm": {p: [r["per_person"][p]["mean_error_mm"] for r in kept] for p in people},
             "mean_pose_mm": [r["mean_pose_mm"] for r in kept],
@@ -137,6 +140,18 @@ class HandTable(Experiment):
             "diverged": [r["seed"] for r in results if "diverged" in r],
             "minutes": mean(r["training_seconds"] / 60 for r in kept),
         }
+
+    def rows(self, results: Results) -> list[dict[str, Any]]:
+        rows = super().rows(results)
+        if not any(row["detector_mm"] for row in rows):
+            for row in rows:
+                del row["detector_mm"]
+        return rows
+
+    def headings_of(self, document: Mapping[str, Any]) -> Sequence[str]:
+        after = self.headings.index("test mm, center nearest") + 1
+        more = [self.detected] if any("detector_mm" in row for row in document["rows"]) else []
+        return [*self.headings[:after], *more, *self.headings[after:]]
 
     def cells(self, row: Mapping[str, Any]) -> list[str]:
         reported = "-" if row["reported_mse"] is None else "{:.5f}, {:.5f}".format(*row["reported_mse"])
@@ -150,6 +165,7 @@ class HandTable(Experiment):
             spread(row["val_mm"]),
             spread(row["test_mm"]) + lost,
             spread(row["nearest_mm"]),
+            *([spread(row["detector_mm"])] if "detector_mm" in row else []),
             people or "-",
             spread(row["area"], 3),
             number(row["parameters"], 2, 1e6, " M"),

@@ -103,7 +103,7 @@ POSE_TABLES: dict[str, PoseTable] = {
         "curves",
     ),
     "kazakos/next-steps": PoseTable(
-        "next steps proposed in the document: more fusion networks, a prior of hand poses",
+        "next steps proposed in the document: more fusion networks, a prior of hand poses, a hand detector",
         f"{_CHAPTER_4} and 5; figures only for what it measured itself",
         (
             DEPTH,
@@ -114,6 +114,7 @@ POSE_TABLES: dict[str, PoseTable] = {
             _several("attention"),
             PoseRow("Depth-Net, prior of poses as a penalty", "kazakos/depth-net", ("training.prior=1",)),
             PRIOR,
+            PoseRow("Depth-Net with a network as hand detector", "kazakos/depth-net", ("detector=true",)),
         ),
     ),
     "kazakos/several-people": PoseTable(

@@ -15,6 +15,11 @@ def _train(document: Mapping[str, Any]) -> list[str]:
         f"(the mean pose: {document['mean_pose_mm']:.2f} mm), MSE {metrics['val_mse']:.5f}",
         f"OpenVINO  largest difference {parity['largest_difference_mm']:.1g} mm on {parity['frames']} frames",
     ]
+    if "val_center_mm" in metrics:
+        lines.append(
+            f"detector  {metrics['val_center_mm']:.1f} mm from the annotated center on validation frames (the nearest "
+            f"object: {metrics['val_center_nearest_mm']:.1f} mm)"
+        )
     return text.trained(document, [*lines, *(f"note      {note}" for note in document["notes"])])
 
 
@@ -29,6 +34,8 @@ def _evaluate(document: Mapping[str, Any]) -> list[str]:
         f"frames      {document['frames']}, {len(document['skipped'])} skipped; engine {document['engine']}",
         "weakest     " + ", ".join(f"{name} {error:.1f} mm" for error, name in worst),
     ]
+    if "center_error_mm" in document:
+        lines.append(f"center      {document['center']}: {document['center_error_mm']:.1f} mm from the annotated one")
     people = document["per_person"]
     if len(people) > 1:
         each = (f"{who} {one['mean_error_mm']:.2f} mm on {one['n']}" for who, one in people.items())
@@ -37,7 +44,7 @@ def _evaluate(document: Mapping[str, Any]) -> list[str]:
 
 
 def _export(document: Mapping[str, Any]) -> list[str]:
-    (artifact,) = document["artifacts"]
+    artifact, *detectors = document["artifacts"]
     pose = artifact["pose"]
     lines = [
         f"{artifact['file']}, {pose['bytes']:,} bytes: joints differ from PyTorch's by up to "
@@ -46,6 +53,12 @@ def _export(document: Mapping[str, Any]) -> list[str]:
     ]
     if pose["error_mm"] is not None:
         lines.append(f"error    {pose['error_mm']:.2f} mm, PyTorch {pose['error_mm_torch']:.2f}")
+    for detector in detectors:
+        found = detector["pose"]
+        lines.append(
+            f"{detector['file']}, {found['bytes']:,} bytes: detected centers differ from PyTorch's by up to "
+            f"{found['center_difference_mm']:.2g} mm"
+        )
     return text.exported(document, [*lines, *text.faster("frame", pose)], "DEPTH")
 
 

@@ -23,11 +23,11 @@ TOLD = "model.onnx takes a depth image, its camera and the hand's center; run.py
 
 def files(bundle: Bundle[HandManifest]) -> dict[str, bytes]:
     """Return the files as {name: content}. Raises GestaError if the bundle has no ONNX network."""
-    artifact = bundle.find("whole", "onnxruntime")
+    artifact = bundle.find("whole", "onnxruntime", stage="network")
     if artifact is None:
         raise GestaError(f"{bundle.path}: has no ONNX network. Export it: gesta export BUNDLE --to onnx --out DIR")
     example = _example(bundle.manifest.transform.needs_color)
-    pose = load(bundle, Placement("onnxruntime", "cpu", precision=artifact.precision))
+    pose = load(bundle, Placement("onnxruntime", "cpu", precision=artifact.precision), "nearest")  # as run.py
     lens = Camera(*example["camera"])
     example["joints_mm"] = pose.predict_images(example["depth_mm"], example.get("color"), lens).joints_mm
     held = io.BytesIO()
@@ -61,6 +61,7 @@ def _rules(manifest: HandManifest) -> str:
     """Return preprocessing.md, with every rule and number of the transform."""
     t = manifest.transform
     half = t.cube_mm / 2
+    without = " The model's hand detector, which gesta would use, is not included." if manifest.has_detector else ""
     steps = [
         "**Center** of the hand (x right, y up, z forward, in mm), computed by `run.py`, not inside `model.onnx`. "
         f"Subsample the image to about {center.COLUMNS} columns and apply a 3 x 3 median. Take everything connected "
@@ -70,7 +71,7 @@ def _rules(manifest: HandManifest) -> str:
         f"(1st to 99th percentile along its longest axis), keep the {center.HAND * t.cube_mm:g} mm at one end: the "
         "end that is not cut off by the edge of the image or by the limit of distance along more than "
         f"{center.CUT_SHARE:.0%} of its width, and if neither is, the wider one. Then move to the mean of the points "
-        f"within {t.cube_mm / 4:g} mm, {center.ROUNDS} times, and {center.BEHIND_MM:g} mm further along z.",
+        f"within {t.cube_mm / 4:g} mm, {center.ROUNDS} times, and {center.BEHIND_MM:g} mm further along z.{without}",
         f"**Patch** of {t.size} x {t.size} pixels: column i is at u + (i - {(t.size - 1) / 2:g}) * {t.cube_mm:g} fx / "
         f"z / {t.size} of the image, where (u, v) is the pixel of the center; rows likewise with fy. Take the nearest "
         "pixel; outside the image there is no reading.",
