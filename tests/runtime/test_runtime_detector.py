@@ -109,7 +109,7 @@ def test_an_exported_detector_is_compared_and_runs(detector_bundle, unlabeled, t
         assert found.center_source == "detector"
         np.testing.assert_allclose(found.joints_mm, expected.joints_mm, atol=0.01)
     monkeypatch.setattr(pose, "_centers_mm", lambda *_: (7.0, 5.0))
-    with pytest.raises(GestaError, match="detected centers by up to 7 and 5 mm"):
+    with pytest.raises(GestaError, match=r"detected centers by up to 7 mm \(99 %\), by 5 mm"):
         export(detector_bundle, tmp_path / "other", "onnx")
 
 

@@ -52,8 +52,16 @@ def test_frames_without_an_annotated_center_give_no_detector(frames: list[HandFr
     unknown = [replace(frame, center_mm=None) for frame in frames]
     network, metrics, (note,) = detector.fit(unknown, frames, 300.0, 0.0, Run(tmp_path, progress=False))
     assert (
-        network is None and not metrics and note == "no hand detector: only 0 training frames have an annotated center."
+        network is None
+        and not metrics
+        and note == "no hand detector: only 0 training frames have a center and an object."
     )
+
+
+def test_validation_frames_without_a_center_give_no_metrics(frames: list[HandFrame], tmp_path: Path) -> None:
+    val = [replace(frames[0], center_mm=None)]
+    network, metrics, notes = detector.fit(frames[:4], val, 300.0, 0.0, Run(tmp_path, progress=False))
+    assert network is not None and not metrics and not notes
 
 
 def test_only_recipes_with_a_detector_say_so() -> None:

@@ -99,7 +99,7 @@ class PoseMeasured(Strict):
     largest_difference_mm: float = Field(description="of any joint in any frame")
     mean_difference_mm: float
     center_difference_mm: float | None = Field(
-        None, exclude_if=is_none, description="of the center by the hand detector, if there is one, in any patch"
+        None, exclude_if=is_none, description="of the center by the hand detector, if there is one; 99th percentile"
     )
     bytes: int = Field(0, description="the file and its companion files")
     error_mm: float | None = Field(None, description="mean joint error on the frames with joints")

@@ -56,7 +56,7 @@ RGB = PoseRow("RGB-Net (color alone)", "kazakos/rgb-net", mm=25.0)
 INPUT = PoseRow("RGBD-Net (input fusion)", "kazakos/rgbd-net")
 SCORE = PoseRow("FusePred-Net (score fusion)", "kazakos/fusepred-net", cost=2.0)
 DOUBLE = PoseRow("Fuse-Net (double stream, convolution)", "kazakos/fuse-net", cost=1.5)
-COMPACT = PoseRow("compact (anchors), beyond the document", "a2j-compact", cost=0.6, own=True)
+COMPACT = PoseRow("compact (anchors), beyond the document", "a2j-compact", cost=1.0, own=True)
 PRIOR = PoseRow("DeepPrior, trained here", "deep-prior", cost=0.1)
 MODEL = PoseRow("DeepModel, trained here", "deep-model", cost=0.1)
 
@@ -114,7 +114,7 @@ POSE_TABLES: dict[str, PoseTable] = {
             _several("attention"),
             PoseRow("Depth-Net, prior of poses as a penalty", "kazakos/depth-net", ("training.prior=1",)),
             PRIOR,
-            PoseRow("Depth-Net with a network as hand detector", "kazakos/depth-net", ("detector=true",)),
+            PoseRow("Depth-Net with a network as hand detector", "kazakos/depth-net", ("detector=true",), cost=1.4),
         ),
     ),
     "kazakos/several-people": PoseTable(

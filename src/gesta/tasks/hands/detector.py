@@ -43,6 +43,9 @@ READERS = 4
 NUMBER = 9
 """Separates its random numbers from those of the pose network's stages."""
 
+Found = tuple[Cube, tuple[float, float, float], NDArray[np.float32]]
+"""The cube of a window, and the centers of the nearest object and of the annotation."""
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -73,28 +76,29 @@ def fit(
     `side_mm`: side of the hand's cube; `turn`: maximum rotation in degrees. If the run is resumed after this training,
     the network is loaded instead.
     """
-    labeled = [frame for frame in train_frames if frame.center_mm is not None]
-    if len(labeled) < LEAST:
-        return None, {}, (f"no hand detector: only {len(labeled)} training frames have an annotated center.",)
     kept = run.out / "checkpoints" / f"{CENTER}-best.safetensors"
     network = HandCenter()
     if run.resume and kept.is_file():
         load_network(kept, network)
     else:
+        labeled = [frame for frame in train_frames if frame.center_mm is not None]
         windows = collect(evenly(labeled, MOST), side_mm, run.progress)
+        if len(windows) < LEAST:
+            return None, {}, (f"no hand detector: only {len(windows)} training frames have a center and an object.",)
         network = train(windows, turn, run)
         save_network(kept, network)
     network = network.eval().requires_grad_(False).cpu()
     detector = Detector(open_parts([center_part(network)], Placement(device="cpu")))
     found = evenly([frame for frame in val_frames if frame.center_mm is not None], MEASURED)
     nearest, detected = (distance_mm(found, find, side_mm) for find in (nearest_object, detector))
-    return network, {"val_center_mm": detected, "val_center_nearest_mm": nearest}, ()
+    metrics = {"val_center_mm": detected, "val_center_nearest_mm": nearest}
+    return network, {} if np.isnan(detected) else metrics, ()
 
 
 def collect(frames: Sequence[HandFrame], side_mm: float, progress: bool = True) -> Windows:
-    """Return the windows of the frames in which an object is found. Raises GestaError if there are none."""
+    """Return the windows of the frames in which an object is found."""
 
-    def one(frame: HandFrame) -> tuple[NDArray[np.uint16], Cube, tuple[float, float, float], NDArray] | None:
+    def one(frame: HandFrame) -> tuple[NDArray[np.uint16], Found] | None:
         assert frame.center_mm is not None
         try:
             depth, _ = read_hand(frame)
@@ -104,19 +108,19 @@ def collect(frames: Sequence[HandFrame], side_mm: float, progress: bool = True) 
         x, y, z = (np.asarray(nearest) + frame.center_mm) / 2
         cube = search_cube(frame.camera, (float(x), float(y), float(z)), side_mm)
         window = np.clip(np.rint(widened(cube).cut(depth, WINDOW)), 0, 65535).astype(np.uint16)
-        return window, cube, nearest, frame.center_mm
+        return window, (cube, nearest, frame.center_mm)
 
-    found = []
+    windows = np.zeros((len(frames), WINDOW, WINDOW), np.uint16)
+    found: list[Found] = []
     with bar("prepare the detector", progress) as tick, Threads(READERS) as pool:
         for number, made in enumerate(pool.map(one, frames), start=1):
-            found += [made] if made is not None else []
+            if made is not None:
+                windows[len(found)] = made[0]
+                found.append(made[1])
             tick(number, len(frames))
-    if not found:
-        raise GestaError(f"none of the {len(frames)} frames shows an object, so no hand detector can be trained.")
-    windows, cubes, nearest, centers = zip(*found, strict=True)
-    return Windows(
-        HandWindows(np.stack(windows), None, cubes, wide=True), np.array(nearest), np.array(centers, np.float64)
-    )
+    hands = HandWindows(windows[: len(found)], None, tuple(cube for cube, _, _ in found), wide=True)
+    nearest, centers = (np.array([one[at] for one in found], np.float64) for at in (1, 2))
+    return Windows(hands, nearest, centers)
 
 
 def train(windows: Windows, turn: float, run: Run, epochs: int = EPOCHS) -> HandCenter:
