@@ -10,10 +10,11 @@ from calls import evaluate, export, load
 
 from gesta.bundle import io
 from gesta.schema import Camera, GestaError
+from gesta.tasks import catalog
 from gesta.tasks.hands import export as pose
 from gesta.tasks.hands.center import nearest_object
 from gesta.tasks.hands.cube import Cube
-from gesta.tasks.hands.detect import moved, offset
+from gesta.tasks.hands.detect import moved, offset, search_cube
 from gesta.tasks.hands.inputs import find_hands
 from gesta.tasks.hands.manifest import HandManifest
 from gesta.tasks.hands.read import read_hand
@@ -48,6 +49,16 @@ def test_an_offset_is_measured_along_the_ray():
 
 def test_a_center_stays_in_front_of_the_camera():
     assert moved(Cube(Camera(240.0, 240.0, 160.0, 120.0), (0.0, 0.0, 200.0), 600.0), np.array([0, 0, -5.0]))[2] == 100
+
+
+def test_a_center_does_not_leave_the_cube():
+    cube = search_cube(Camera(588, 587, 320, 240), (0.0, 0.0, 800.0), 300.0)
+    assert moved(cube, np.array([9.0, -9.0, 0])) == pytest.approx(moved(cube, np.array([1.0, -1.0, 0])))
+
+
+def test_an_older_gesta_is_told_that_it_is_older(detector_bundle, pose_bundle):
+    versions = [catalog.read_bundle(bundle).manifest.format_version for bundle in (detector_bundle, pose_bundle)]
+    assert versions == [5, 4]
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])

@@ -237,6 +237,22 @@ def test_figures_of_another_text_are_not_shown(model: LanguageModel, text: Path,
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("change", ["no model", "no input", 0, 10**9, "x", None])
+def test_a_damaged_recipe_in_a_manifest_is_refused(tmp_path: Path, text: Path, change: Any) -> None:
+    made = recipe(model={"ngram_share": 0.4}, training={"epochs": 1})
+    trained(text, made, tmp_path / "run")
+    file = tmp_path / "run" / "bundle" / "manifest.json"
+    document = json.loads(file.read_text())
+    if isinstance(change, str) and change.startswith("no "):
+        del document["recipe"][change[3:]]
+    else:
+        document["recipe"]["input"]["ngram"] = change
+    file.write_text(json.dumps(document))
+    with pytest.raises(GestaError):
+        api.load(file.parent, "torch").predict(SENTENCE)
+
+
+@pytest.mark.integration
 @pytest.mark.parametrize("share", [2, -1, float("nan"), "x", None])
 def test_an_impossible_share_in_a_manifest_is_refused(tmp_path: Path, text: Path, share: object) -> None:
     made = recipe(model={"ngram_share": 0.4}, training={"epochs": 1})

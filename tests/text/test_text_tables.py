@@ -38,8 +38,12 @@ def test_word_vectors(gesta: Any, tmp_path: Path) -> None:
     assert "6 of them already done" in gesta(*words, "--set", f"tests={tests}").stderr
     done = gesta(*words, "--set", "model.hidden=3")
     assert done.exit_code == 2 and "only tests=FOLDER" in done.stderr
-    done = gesta(*words, "--set", f"tests={out}")
-    assert done.exit_code == 2 and "no tests there" in done.stderr
+    for folder in (out, ""):
+        done = gesta(*words, "--set", f"tests={folder}")
+        assert done.exit_code == 2 and "no tests there" in done.stderr
+    text.write_text("every word once\n")
+    done = gesta(*words)
+    assert done.exit_code == 1 and "no word occurs 5 times" in done.stderr
 
 
 @pytest.mark.slow

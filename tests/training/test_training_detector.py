@@ -58,6 +58,13 @@ def test_frames_without_an_annotated_center_give_no_detector(frames: list[HandFr
     )
 
 
+def test_frames_whose_nearest_object_is_elsewhere_are_left_out(frames: list[HandFrame]) -> None:
+    center = frames[0].center_mm
+    assert center is not None
+    elsewhere = replace(frames[0], center_mm=center + np.array([400, 0, 0], center.dtype))
+    assert len(detector.collect([elsewhere, frames[1]], 300.0, progress=False)) == 1
+
+
 def test_validation_frames_without_a_center_give_no_metrics(frames: list[HandFrame], tmp_path: Path) -> None:
     val = [replace(frames[0], center_mm=None)]
     network, metrics, notes = detector.fit(frames[:4], val, 300.0, 0.0, Run(tmp_path, progress=False))

@@ -17,9 +17,11 @@ from pydantic import (
 from gesta.schema import is_none
 from gesta.untrusted import same_text
 
-FORMAT_VERSION, WITHOUT_COUNTS = 5, 4
-"""The newest version, and that of bundles without counts, which an older gesta reads, too."""
-"""Format of newly written bundles. Versions 1 to 3 called the tasks classifier, pose and sequence."""
+FORMAT_VERSION = 5
+"""The newest format: that of bundles with counts or a hand detector."""
+USUAL_VERSION = 4
+"""That of all other bundles, which an older gesta reads, too. Versions 1 to 3 called the tasks classifier, pose and
+sequence."""
 
 MAX_AXES = 8
 MAX_ELEMENTS = 2**26
@@ -180,7 +182,7 @@ class Manifest(Strict):
     transform_version: ClassVar[int | None] = None
     pipeline_tag: ClassVar[str | None] = None
 
-    format_version: int = Field(WITHOUT_COUNTS, ge=1, strict=True)
+    format_version: int = Field(USUAL_VERSION, ge=1, strict=True)
     kind: str
     name: str
     recipe: dict[str, Any]
@@ -200,7 +202,7 @@ class Manifest(Strict):
     @classmethod
     def upgraded(cls, document: dict[str, Any]) -> dict[str, Any]:
         """Converts the document of an older bundle to the current format version."""
-        return {**document, "format_version": WITHOUT_COUNTS}
+        return {**document, "format_version": USUAL_VERSION}
 
     @property
     def networks(self) -> tuple[Artifact, ...]:

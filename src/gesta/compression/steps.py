@@ -180,4 +180,5 @@ def sha_of(bundle: Path) -> str:
     if weights is None:
         raise GestaError(f"{bundle}: has no weights, only exported networks. Use the bundle that training wrote.")
     recipe = json.dumps(opened.manifest.recipe, sort_keys=True)
-    return hashlib.sha256((weights.sha256 + recipe).encode()).hexdigest()
+    others = [one.sha256 for one in opened.manifest.artifacts if one.role in ("weights", "counts") and one != weights]
+    return hashlib.sha256("".join([weights.sha256, recipe, *sorted(others)]).encode()).hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -71,12 +72,17 @@ class EmbeddingTables(Experiment):
     def plan(self, data: Path, note: str, wanted: Wanted) -> Plan:
         """Returns the plan. `--set tests=FOLDER` scores the vectors on the tests in a folder.
 
-        Raises GestaError (usage) for any other --set.
+        Raises GestaError (usage) for any other --set, and GestaError for too little text.
         """
         from gesta.tasks.text.data import sentences_of
 
         tests, scale, lines = _tests(wanted.sets), self.scale_of(wanted), []
-        content = key_of(*(" ".join(sentence) for sentence in sentences_of(data)))
+        sentences = sentences_of(data)
+        if max(Counter(word for sentence in sentences for word in sentence).values(), default=0) < MINIMUM_COUNT:
+            raise GestaError(
+                f"{data}: no word occurs {MINIMUM_COUNT} times or more, too few to learn from. Give more text."
+            )
+        content = key_of(*(" ".join(sentence) for sentence in sentences))
         for row in self.table.rows:
             for seed in range(self.seeds_of(wanted)):
                 epochs = scale.epochs if row.method else 0
@@ -118,8 +124,8 @@ def _tests(sets: Sequence[str]) -> list[Path]:
         raise GestaError(f"--set {other[0]}: word vectors have no recipe; only tests=FOLDER can be set.", usage=True)
     found: list[Path] = []
     for change in sets:
-        folder = Path(change.partition("=")[2])
-        found = sorted(path for path in folder.glob("*") if path.suffix in (".tsv", ".txt"))
+        folder = change.partition("=")[2]
+        found = sorted(path for path in Path(folder).glob("*") if folder and path.suffix in (".tsv", ".txt"))
         if not found:
             raise GestaError(
                 f"--set {change}: no tests there. Give a folder of rated pairs (*.tsv or *.txt, WORD<tab>WORD<tab>"

@@ -19,7 +19,7 @@ from torch import nn
 
 from gesta.bundle import io
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import FORMAT_VERSION, WITHOUT_COUNTS, Artifact, Manifest, Provenance
+from gesta.bundle.manifest import FORMAT_VERSION, USUAL_VERSION, Artifact, Manifest, Provenance
 from gesta.bundle.people import fingerprint
 from gesta.training.checkpoints import network_bytes
 from gesta.training.machine import accelerator_of
@@ -94,13 +94,14 @@ def write_bundle(
             made = Artifact(role="counts", engine="numpy", file=file, sha256="", stage=name)
             files[file] = safetensors.numpy.save(dict(content))
         artifacts.append(made.model_copy(update={"sha256": io.digest(files[file])}))
+    newest = any(one.role == "counts" or one.stage == "center" for one in artifacts)
     manifest = schema(
         name=recipe.name,
         recipe=recipe.model_dump(mode="json"),
         parameters=sum(p.numel() for p in network.parameters()),
         provenance=provenance,
         artifacts=tuple(artifacts),
-        format_version=FORMAT_VERSION if any(one.role == "counts" for one in artifacts) else WITHOUT_COUNTS,
+        format_version=FORMAT_VERSION if newest else USUAL_VERSION,
         **fields,
     )
     return io.write(folder, manifest, files)

@@ -64,10 +64,10 @@ def offset(cube: Cube, center_mm: ArrayLike) -> NDArray[np.float64]:
 
 
 def moved(cube: Cube, found: NDArray[np.floating]) -> tuple[float, float, float]:
-    """Return the center at an offset [3] from the cube's, at most half a cube nearer or farther: `offset` inverted."""
-    right, up, depth = (float(value) for value in found)
+    """Return the center at an offset [3] from the cube's, at most to its side: `offset` inverted."""
+    right, up, depth = (float(value) for value in np.clip(found, -1, 1))
     pixel = np.array([((right + 1) * SIZE - 1) / 2, ((1 - up) * SIZE - 1) / 2, 1.0])
     before = cube.center_mm[2]
-    z = max(before + np.clip(depth, -1, 1) * cube.side_mm / 2, before / 2)  # in front of the camera
+    z = max(before + depth * cube.side_mm / 2, before / 2)  # in front of the camera
     x, y, z = cube.camera.unproject(np.array([*(cube.to_image(SIZE) @ pixel), z]))
     return float(x), float(y), float(z)

@@ -28,6 +28,7 @@ from gesta.tasks.hands.read import read_hand
 from gesta.tasks.hands.transform import HandTransform
 from gesta.threads import Threads
 from gesta.training.checkpoints import load_network, save_network, seed_everything
+from gesta.training.learner import LossNotFinite
 from gesta.training.machine import accelerator_of
 from gesta.training.run import Run
 
@@ -96,7 +97,7 @@ def fit(
 
 
 def collect(frames: Sequence[HandFrame], side_mm: float, progress: bool = True) -> Windows:
-    """Return the windows of the frames in which an object is found."""
+    """Return the windows of the frames in which an object is found at most a side from the annotated center."""
 
     def one(frame: HandFrame) -> tuple[NDArray[np.uint16], Found] | None:
         assert frame.center_mm is not None
@@ -105,6 +106,8 @@ def collect(frames: Sequence[HandFrame], side_mm: float, progress: bool = True) 
             nearest = nearest_object(depth, frame.camera, side_mm)
         except GestaError:
             return None
+        if np.linalg.norm(np.asarray(nearest) - frame.center_mm) > side_mm:
+            return None  # the window would not cover the cubes around both
         x, y, z = (np.asarray(nearest) + frame.center_mm) / 2
         cube = search_cube(frame.camera, (float(x), float(y), float(z)), side_mm)
         window = np.clip(np.rint(widened(cube).cut(depth, WINDOW)), 0, 65535).astype(np.uint16)
@@ -134,6 +137,10 @@ def train(windows: Windows, turn: float, run: Run, epochs: int = EPOCHS) -> Hand
     with bar("train the detector", run.progress) as tick:
         for number, (patches, offsets) in enumerate(_batches(windows, turn, run.seed, epochs), start=1):
             loss = network.learn(patches.to(device), offsets.to(device))
+            if not torch.isfinite(loss):
+                raise LossNotFinite(
+                    "The loss of the hand detector is not finite. Train again, or without it: --set detector=false"
+                )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

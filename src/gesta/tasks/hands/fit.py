@@ -78,14 +78,16 @@ def fit(
         metrics = _metrics(best, history, errors, squared, sets)
         warnings = _warnings(sets, transform)
         if rank == 0:
+            begun = time.perf_counter()
             others, measured, told = _detector(sets, recipe, run)
+            detecting = time.perf_counter() - begun
             metrics, warnings = {**metrics, **measured}, (*warnings, *told)
             for name, (rows, _, _) in trained.items():
                 draw_history(
                     rows, run.out / (FIGURE if len(trained) == 1 else f"{name}.png"), recipe.name, ("error_mm", "mse")
                 )
             used = [*sets.train_frames, *sets.val_frames]
-            spent = sum(row["seconds"] for row in history)
+            spent = sum(row["seconds"] for row in history) + detecting
             data_of = frames_content([f for f in used if f.split == "train"])
             known: dict[str, Any] = {"layout": listing.layout, "data": data_of, "identities": identities}
             origin = provenance_of(used, run, **known, skipped=len(skipped), seconds=spent)
@@ -264,7 +266,7 @@ def _network(recipe: HandRecipe, transform: HandTransform, joint_names: Sequence
 
 def _stage(recipe: HandRecipe, run: Run, joint_names: Sequence[str], frames: int, callbacks: Sequence[Any]) -> Stage:
     identity = {
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": recipe.model_dump(mode="json", exclude={"detector"}),  # trained afterwards
         "seed": run.seed,
         "set of joints": list(joint_names),
         "number of training frames": frames,

@@ -86,11 +86,20 @@ class HandTask:
         frames, notes = assign_hand_splits(listing.samples, seed=seed, validation_share=share)
         return Parts(listing, tuple(notes)).only(frames)
 
-    def fit(self, parts: Parts, recipe: HandRecipe, run: Run, start: Path | None = None, **_: Any) -> Fitted:  # noqa: ARG002
+    def fit(
+        self,
+        parts: Parts,
+        recipe: HandRecipe,
+        run: Run,
+        start: Path | None = None,  # noqa: ARG002
+        light: bool = False,
+        **_: Any,
+    ) -> Fitted:
+        """`light`: without the hand detector, which tuning does not measure."""
         from gesta.tasks.hands.fit import fit
 
         assert isinstance(parts.listing, HandListing)
-        return fit(parts.listing, recipe, run)
+        return fit(parts.listing, recipe.model_copy(update={"detector": False}) if light else recipe, run)
 
     def folds(
         self, samples: Sequence[HandFrame], recipe: HandRecipe, by: str, k: int | None = None, seed: int = 0

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from gesta.bundle.manifest import Manifest, Names, Strict
 from gesta.tasks.feature_store import FeatureRecipe
-from gesta.tasks.text.recipe import LanguageModelSettings
+from gesta.tasks.text.recipe import LanguageModelSettings, TextInputSettings
 from gesta.tasks.text.vocabulary import Unit, Vocabulary
 
 NGRAM = "ngram"
@@ -46,8 +46,11 @@ class LanguageManifest(Manifest):
     known: KnownTokens
 
     @model_validator(mode="after")
-    def _model_is_valid(self) -> LanguageManifest:
+    def _recipe_is_valid(self) -> LanguageManifest:
+        if missing := [part for part in ("model", "input") if part not in self.recipe]:
+            raise ValueError(f"recipe.{missing[0]} is missing")
         LanguageModelSettings.model_validate(self.recipe["model"])
+        TextInputSettings.model_validate(self.recipe["input"])
         return self
 
     @property

@@ -21,6 +21,7 @@ from gesta.tasks.text.corpus import Passage, numbers
 from gesta.tasks.text.data import read_text
 from gesta.tasks.text.manifest import NGRAM, LanguageManifest
 from gesta.tasks.text.ngram import KneserNey
+from gesta.tasks.text.recipe import TextInputSettings
 from gesta.tasks.text.scoring import mixed_nats, ngram_nats, token_nats
 from gesta.tasks.text.vocabulary import Vocabulary
 from gesta.tasks.text.writing import write
@@ -158,6 +159,7 @@ def ngram_of(bundle: Bundle[LanguageManifest]) -> KneserNey | None:
     artifact, vocabulary = bundle.find("counts", "numpy", stage=NGRAM), manifest.known.vocabulary
     if artifact is None:
         raise GestaError(f"{bundle.path}: lacks the n-gram that is part of the model. Use the bundle training wrote.")
-    where, order = f"{bundle.path}: {artifact.file}", int(manifest.recipe["input"]["ngram"])
+    where = f"{bundle.path}: {artifact.file}"
+    order = TextInputSettings.model_validate(manifest.recipe["input"]).ngram
     arrays = sparse.decode(bundle.read(artifact), where)
     return KneserNey.of_arrays(arrays, order, len(vocabulary), start=vocabulary.end, where=where)
