@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,25 @@ def test_search_from_the_command_line(trained: dict[str, Any], tmp_path: Path) -
     assert run("somebody waves", "--count", "3")["found"] and (tmp_path / search.VECTORS).stat().st_mtime_ns == made
     both = CliRunner().invoke(app, arguments)
     assert isinstance(both.exception, GestaError) and both.exception.usage
+
+
+def test_search_takes_the_model_that_training_left(
+    trained: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gesta.cli import app
+
+    monkeypatch.chdir(tmp_path)
+    words = ["search", str(trained["data"]), "somebody waves", "--index", str(tmp_path / "index"), "--json"]
+    refused = CliRunner().invoke(app, words)
+    assert isinstance(refused.exception, GestaError) and "runs holds no search model" in str(refused.exception)
+    for kind in ("captions", "video2vec"):
+        folder = tmp_path / "runs" / kind / "bundle"
+        shutil.copytree(trained["bundle"], folder)
+        document = json.loads((folder / "manifest.json").read_text())
+        (folder / "manifest.json").write_text(json.dumps(document | {"kind": kind}))
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert "Searching with runs/video2vec/bundle" in result.stderr
 
 
 def test_classes_do_not_understand_sentences(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from gesta.cli.common import (
 )
 from gesta.schema import GestaError
 
+KIND = "video2vec"
+
 Data = Annotated[
     Path, typer.Argument(metavar="DATA", help="Folder of videos or of stored features.", show_default=False)
 ]
@@ -33,7 +35,7 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         metavar="BUNDLE",
-        help="Model trained with the recipe text/video2vec. (required)",
+        help="Model trained with the recipe text/video2vec. (default: the newest one in runs)",
         show_default=False,
     ),
 ]
@@ -44,6 +46,23 @@ Index = Annotated[
     Path | None,
     typer.Option("--index", metavar="FOLDER", help="Folder for the search index. (default: in the cache)"),
 ]
+
+
+def _newest(data: Path) -> Path:
+    """Returns the newest search model in runs, where training leaves models. Raises GestaError (usage) for none."""
+    from gesta.bundle.io import MANIFEST, manifest_document
+
+    found = Path("runs").glob(f"*/bundle/{MANIFEST}")
+    models = [path for path in found if manifest_document(path.parent).get("kind") == KIND]
+    if not models:
+        raise GestaError(
+            f"--model is not given, and runs holds no search model. Give one, or train it: gesta train {data} --recipe "
+            "text/video2vec",
+            usage=True,
+        )
+    bundle = max(models, key=lambda path: path.stat().st_mtime).parent
+    say_plain(f"Searching with {bundle}.")
+    return bundle
 
 
 def search(
@@ -64,18 +83,16 @@ def search(
     Lists the best matches first. The first search builds an index, which later searches use.
 
     Examples:
-      gesta search my_videos "waves with the left hand" --model runs/video2vec/bundle
+      gesta search my_videos "waves with the left hand"
       gesta search my_videos --like clip.mp4 --model runs/video2vec/bundle
     """
     from gesta.engines.base import Placement
     from gesta.tasks import catalog
     from gesta.tasks.base import need
 
-    if not model:
-        raise GestaError("--model BUNDLE is missing. Train one: gesta train DATA --recipe text/video2vec.", usage=True)
     if (query is None) == (like is None):
         raise GestaError("Give either a sentence or --like VIDEO.", usage=True)
-    task, opened = catalog.of_bundle(model)
+    task, opened = catalog.of_bundle(model or _newest(data))
     make = need(task, "index", "Searching")
     predictor: Any = task.load(opened, Placement(engine, device), backbone_weights=backbone_weights)
     vector = predictor.of_sentences([query])[0] if like is None else predictor.predict(existing(like, "video"))
