@@ -180,6 +180,9 @@ def test_search_takes_the_model_that_training_left(
         shutil.copytree(trained["bundle"], folder)
         document = json.loads((folder / "manifest.json").read_text())
         (folder / "manifest.json").write_text(json.dumps(document | {"kind": kind}))
+    broken = tmp_path / "runs" / "broken" / "bundle" / "manifest.json"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("{")
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     assert "Searching with runs/video2vec/bundle" in result.stderr

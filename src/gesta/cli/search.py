@@ -48,12 +48,20 @@ Index = Annotated[
 ]
 
 
+def _searches(bundle: Path) -> bool:
+    from gesta.bundle.io import manifest_document
+
+    try:
+        return bool(manifest_document(bundle).get("kind") == KIND)
+    except GestaError:  # a damaged one is not the newest that works
+        return False
+
+
 def _newest(data: Path) -> Path:
     """Returns the newest search model in runs, where training leaves models. Raises GestaError (usage) for none."""
-    from gesta.bundle.io import MANIFEST, manifest_document
+    from gesta.bundle.io import MANIFEST
 
-    found = Path("runs").glob(f"*/bundle/{MANIFEST}")
-    models = [path for path in found if manifest_document(path.parent).get("kind") == KIND]
+    models = [path for path in Path("runs").glob(f"*/bundle/{MANIFEST}") if _searches(path.parent)]
     if not models:
         raise GestaError(
             f"--model is not given, and runs holds no search model. Give one, or train it: gesta train {data} --recipe "
