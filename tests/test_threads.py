@@ -33,12 +33,12 @@ def test_a_block_that_ends_well_finishes_its_queue():
 
 
 KILLED = """
-import atexit, sys, time, typer
+import sys, time, typer
 from gesta.cli import ending
 from gesta.threads import Threads
 begun = []
 def task():
-    begun.append(1); time.sleep(.2)
+    begun.append(1); print(".", end="", flush=True); time.sleep(.2)
 class Interrupted(Threads):
     def shutdown(self, *args, **kwargs): raise KeyboardInterrupt  # the second Ctrl-C, at the worst moment
 app = typer.Typer()
@@ -48,11 +48,8 @@ def make():
         for _ in range(500): pool.submit(task)
         while not begun: time.sleep(.01)
         raise KeyboardInterrupt
-try:
-    sys.argv = ["gesta"]
-    ending.run(app, ["gesta", "data", "make"])
-finally:
-    atexit.register(lambda: print(len(begun)))
+sys.argv = ["gesta"]
+ending.run(app, ["gesta", "data", "make"])
 """
 
 
@@ -61,4 +58,23 @@ def test_a_second_ctrl_c_before_the_queue_is_cancelled_does_not_wait_for_it():
     assert done.returncode == 130
     assert "Traceback" not in done.stderr
     assert "To continue: gesta data make" in done.stderr
-    assert int(done.stdout) <= 2  # of 500
+    assert len(done.stdout) <= 2  # of 500
+
+
+HELD = """
+import sys, threading, typer
+from gesta.cli import ending
+app = typer.Typer()
+@app.command()
+def make():
+    threading.Thread(target=threading.Event().wait).start()  # as a thread that waits for a lock that is never released
+    raise KeyboardInterrupt
+sys.argv = ["gesta"]
+ending.run(app, ["gesta", "data", "make"])
+"""
+
+
+def test_a_thread_that_waits_forever_does_not_keep_the_program():
+    done = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 130
+    assert "To continue: gesta data make" in done.stderr

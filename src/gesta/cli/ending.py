@@ -21,6 +21,9 @@ from gesta.untrusted import printable, valid_text
 INTERRUPTED = 130
 """Exit code of a program that Ctrl-C ended, as shells name it."""
 NO_MEMORY = "not enough memory. Use smaller files, smaller settings, or fewer at a time."
+leave: Callable[[int], object] = os._exit
+"""How the program ends after Ctrl-C: at once. Python would first join its threads, and one may hold a lock forever if
+Ctrl-C came while it was taken. What they write has a temporary name until it is complete."""
 RESUMABLE = ("train",)
 """Commands with --resume; the others start again and use what was finished and kept."""
 
@@ -61,13 +64,14 @@ def _run(app: Callable[[], object]) -> None:
 
 
 def _stopped(arguments: Sequence[str]) -> NoReturn:
-    """Says how to go on. Another Ctrl-C is ignored until then, and after it ends the program at once."""
+    """Says how to go on, and ends the program. Another Ctrl-C is ignored until then."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_all()
     try:
         _fail(_go_on(arguments), INTERRUPTED, word="Stopped:")
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        sys.stderr.flush()
+        leave(INTERRUPTED)
 
 
 def _write_any_text() -> None:
