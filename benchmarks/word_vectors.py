@@ -19,9 +19,9 @@ import torch
 
 from gesta.models.word_vectors import NegativeSampling
 from gesta.tasks.text.data import sentences_of
-from gesta.tasks.text.fit_vectors import VectorSettings, fit_vectors, mean_nats
+from gesta.tasks.text.fit_vectors import VectorSettings, fit_vectors, known_words, mean_nats
 from gesta.tasks.text.vectors import WordVectors, analogy_test, similarity_test
-from gesta.tasks.text.vocabulary import UNKNOWN, Vocabulary, words
+from gesta.tasks.text.vocabulary import UNKNOWN, Vocabulary
 
 
 def by_gensim(
@@ -65,9 +65,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     sentences = [sentence for path in options.text for sentence in sentences_of(path)]
-    vocabulary = words(sentences, minimum_count=5)
-    encoded = [vocabulary.encode(sentence) for sentence in sentences]
-    texts = [text[text != vocabulary.unknown] for text in encoded]
+    vocabulary, texts = known_words(sentences, minimum_count=5)
     settings = VectorSettings(method=options.method, batch=options.batch)
     tokens = sum(map(len, texts)) * settings.epochs
     print(f"{len(texts)} sentences, {tokens // settings.epochs} words, vocabulary of {len(vocabulary)}, {settings}")

@@ -57,14 +57,11 @@ def train(
         mend = "" if out.is_dir() else ", or replace it: --overwrite"
         raise GestaError(f"{out}: already exists. Choose another --out{mend}.", usage=True)
     from gesta.tasks.text.data import sentences_of
-    from gesta.tasks.text.fit_vectors import VectorSettings, fit_vectors
+    from gesta.tasks.text.fit_vectors import VectorSettings, fit_vectors, known_words
     from gesta.tasks.text.vectors import WordVectors, write_vectors
-    from gesta.tasks.text.vocabulary import words
 
     sentences = [sentence for path in text for sentence in sentences_of(existing(path, "text"))]
-    vocabulary = words(sentences, minimum_count=minimum_count)
-    encoded = [vocabulary.encode(sentence) for sentence in sentences]
-    texts = [one[one != vocabulary.unknown] for one in encoded]
+    vocabulary, texts = known_words(sentences, minimum_count)
     settings = VectorSettings(method, width, window, negative, epochs=epochs)  # type: ignore[arg-type]
 
     def progress(share: float) -> None:

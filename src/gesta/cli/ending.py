@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from itertools import pairwise
 from typing import NoReturn
 
@@ -70,7 +71,8 @@ def _stopped(arguments: Sequence[str]) -> NoReturn:
     try:
         _fail(_go_on(arguments), INTERRUPTED, word="Stopped:")
     finally:
-        sys.stderr.flush()
+        with suppress(OSError):  # nothing can be written any more
+            sys.stderr.flush()
         leave(INTERRUPTED)
 
 

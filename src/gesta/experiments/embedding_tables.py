@@ -140,15 +140,11 @@ def run_embedding_trial(
 ) -> dict[str, Any]:
     """Trains vectors; returns their loss and their scores in the tests."""
     from gesta.tasks.text.data import sentences_of
-    from gesta.tasks.text.fit_vectors import VectorSettings, fit_vectors, mean_nats
+    from gesta.tasks.text.fit_vectors import VectorSettings, fit_vectors, known_words, mean_nats
     from gesta.tasks.text.vectors import analogy_test, similarity_test
-    from gesta.tasks.text.vocabulary import words
 
     started = time.monotonic()
-    sentences = sentences_of(data)
-    vocabulary = words(sentences, minimum_count=MINIMUM_COUNT)
-    encoded = [vocabulary.encode(sentence) for sentence in sentences]
-    texts = [text[text != vocabulary.unknown] for text in encoded]
+    vocabulary, texts = known_words(sentences_of(data), MINIMUM_COUNT)
     settings = VectorSettings(method or "skip_gram", epochs=epochs)
     begun = time.monotonic()
     vectors, model = fit_vectors(texts, vocabulary, settings, seed=seed)

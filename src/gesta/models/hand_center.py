@@ -24,11 +24,11 @@ class HandCenter(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         before = 1
-        for now, kernel, stride, dilation in PLAN:
+        for channels, kernel, stride, dilation in PLAN:
             padding = kernel // 2 * dilation
-            layers += [nn.Conv2d(before, now, kernel, stride, padding, dilation, bias=False), nn.BatchNorm2d(now)]
-            layers.append(nn.ReLU(inplace=True))
-            before = now
+            layers += [nn.Conv2d(before, channels, kernel, stride, padding, dilation, bias=False)]
+            layers += [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+            before = channels
         self.layers = nn.Sequential(*layers)
         self.answer = nn.Conv2d(before, 4, 1)  # confidence, right, up, depth
         he_initialized(self)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gesta.models.word_vectors import NegativeSampling
 from gesta.schema import GestaError
 from gesta.tasks.text.vectors import WordVectors
-from gesta.tasks.text.vocabulary import Vocabulary
+from gesta.tasks.text.vocabulary import Vocabulary, words
 
 Text = NDArray[np.int64]
 BLOCK = 20_000
@@ -103,6 +103,13 @@ class Predictions:
             around[:-distance, 2 * distance - 2][later] = tokens[distance:][later]
             around[distance:, 2 * distance - 1][earlier] = tokens[:-distance][earlier]
         return around
+
+
+def known_words(sentences: Sequence[Sequence[str]], minimum_count: int) -> tuple[Vocabulary, list[Text]]:
+    """Return the vocabulary, and the sentences as numbers, without the words that are rarer."""
+    vocabulary = words(sentences, minimum_count=minimum_count)
+    encoded = [vocabulary.encode(sentence) for sentence in sentences]
+    return vocabulary, [text[text != vocabulary.unknown] for text in encoded]
 
 
 def fit_vectors(

@@ -10,6 +10,8 @@ from gesta.tasks import lines as shared
 from gesta.tasks.text.scoring import SHARES
 from gesta.words import command
 
+NAMES = {"ngram": "n-gram", "mixed": "both", "network": "network"}
+
 
 def _rates(metrics: Mapping[str, Any], prefix: str = "") -> str:
     loss, bits, perplexity = (metrics[f"{prefix}{name}"] for name in ("loss", "bits", "perplexity"))
@@ -34,17 +36,14 @@ def _train(document: Mapping[str, Any]) -> list[str]:
 
 def _evaluate(document: Mapping[str, Any]) -> list[str]:
     lines = [f"loss      {_rates(document)}"]
-    if document.get("ngram_loss") is not None:
-        order, loss = document["ngram_order"], document["ngram_loss"]
-        told = f"{loss:.4f} nats per token, perplexity {math.exp(loss):.2f}"
-        lines.append(f"n-gram    {told}: Kneser-Ney of order {order} of the same training text")
-    if document.get("mixed_loss") is not None:
-        loss = document["mixed_loss"]
-        lines.append(f"both      {loss:.4f} nats per token, perplexity {math.exp(loss):.2f}: {SHARES}")
-    if document.get("network_loss") is not None:
-        loss = document["network_loss"]
-        told = f"{loss:.4f} nats per token, perplexity {math.exp(loss):.2f}"
-        lines.append(f"network   {told}: without the n-gram, which is part of the model")
+    beside = {
+        "ngram": f"Kneser-Ney of order {document['ngram_order']} of the same training text",
+        "mixed": SHARES,
+        "network": "without the n-gram, which is part of the model",
+    }
+    for kind, what in beside.items():
+        if (loss := document.get(f"{kind}_loss")) is not None:
+            lines.append(f"{NAMES[kind]:10}{loss:.4f} nats per token, perplexity {math.exp(loss):.2f}: {what}")
     share = f", {document['unknown']:.1%} of them <unk>" if document["unknown"] else ""
     return [*lines, f"tokens    {document['tokens']:,}{share}; engine {document['engine']}"]
 
