@@ -35,6 +35,8 @@ def test_a_block_that_ends_well_finishes_its_queue():
 KILLED = """
 import sys, time, typer
 from gesta.cli import ending
+import pytest
+
 from gesta.threads import Threads
 begun = []
 def task():
@@ -78,3 +80,36 @@ def test_a_thread_that_waits_forever_does_not_keep_the_program():
     done = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 130
     assert "To continue: gesta data make" in done.stderr
+
+
+IMPATIENT = """
+import os, signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from gesta.cli import ending
+def app():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(30)
+    finally:
+        {ending}
+ending.run(app, ["gesta", "data", "make"])
+"""
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "os.kill(os.getpid(), signal.SIGINT); print('all of the end')",
+        "threading.Lock().release()",
+        "time.sleep(1.1); os.kill(os.getpid(), signal.SIGINT); time.sleep(30)",
+    ],
+    ids=["the same press twice", "the interrupt causes another error", "again, when the end takes too long"],
+)
+def test_however_ctrl_c_comes_the_command_says_how_to_go_on(end):
+    program = IMPATIENT.format(ending=end)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 130
+    assert done.stderr.splitlines() == [
+        "Stopped: interrupted. Finished work is kept. To continue: gesta data make",
+    ]
+    assert ("all of the end" in done.stdout) == ("all of the end" in end)

@@ -9,6 +9,7 @@ import re
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -25,6 +26,8 @@ NO_MEMORY = "not enough memory. Use smaller files, smaller settings, or fewer at
 leave: Callable[[int], object] = os._exit
 """How the program ends after Ctrl-C: at once. Python would first join its threads, and one may hold a lock forever if
 Ctrl-C came while it was taken. What they write has a temporary name until it is complete."""
+SAME_PRESS_S = 1.0
+"""A second Ctrl-C within this time may be the same press, passed on by another program too."""
 RESUMABLE = ("train",)
 """Commands with --resume; the others start again and use what was finished and kept."""
 
@@ -32,6 +35,7 @@ RESUMABLE = ("train",)
 def run(app: Callable[[], object], arguments: Sequence[str]) -> None:
     """Runs the command line and ends the program."""
     _write_any_text()
+    _interrupt_once(arguments)
     try:
         _check_surroundings(arguments)
         _run(app)
@@ -53,15 +57,39 @@ def run(app: Callable[[], object], arguments: Sequence[str]) -> None:
         _fail(_said(error), 1)
 
 
+def _interrupt_once(arguments: Sequence[str]) -> None:
+    """Ctrl-C raises KeyboardInterrupt once: a second one could be raised where code that holds a lock is being left,
+    and would come out as any other error. A later one, when the end takes too long, ends the program at once."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return  # ignored: a command in the background
+    came_s: list[float] = []
+
+    def interrupt(_number: int, _frame: object) -> None:
+        if not came_s:
+            came_s.append(time.monotonic())
+            raise KeyboardInterrupt
+        if time.monotonic() > came_s[0] + SAME_PRESS_S:
+            _stopped(arguments)
+
+    signal.signal(signal.SIGINT, interrupt)
+
+
 def _run(app: Callable[[], object]) -> None:
     """The command (which ends in SystemExit), and what it printed out of the buffer."""
     try:
         app()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Exception) as error:
+        if not _from_interrupt(error):
+            raise
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         raise SystemExit(INTERRUPTED) from None
     finally:
         sys.stdout.flush()
+
+
+def _from_interrupt(error: BaseException | None) -> bool:
+    """Whether it is Ctrl-C, or what Ctrl-C caused on its way: code that holds a lock may end in another error."""
+    return error is not None and (isinstance(error, KeyboardInterrupt) or _from_interrupt(error.__context__))
 
 
 def _stopped(arguments: Sequence[str]) -> NoReturn:
