@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,34 @@ def test_two_streams_become_a_bundle_that_runs_without_torch(tmp_path: Path) -> 
     parity = add_networks(result.bundle, clips)
     assert parity.top_class_agreement == 1.0 and parity.largest_difference < 1e-3
     assert gesta.load(result.bundle, engine="openvino").predict(clips[0]).label in ("c0", "c1", "c2")
+
+
+def test_each_stream_is_trained_by_itself_before_they_are_fused(tmp_path: Path) -> None:
+    found = {}
+    for way in ("score", "feature"):
+        recipe = tiny("auto", *ST[:-1], f"model.fusion={way}", "training.epochs=2", "training.validation=true")
+        given = {"layout": "memory", "device": "cpu", "progress": False, "cache": MemoryStore()}
+        clips = [replace(s, split="val" if n >= 8 else "train") for n, s in enumerate(samples(12))]
+        result = fit(clips, recipe, tmp_path / way, **given)
+        again = fit(clips, recipe, tmp_path / way, resume=True, **given)
+        network = load_network(io.read(result.bundle, ClipManifest))
+        found[way] = network.state_dict()
+        torch.testing.assert_close(load_network(io.read(again.bundle, ClipManifest)).state_dict(), found[way])
+        stages = ["appearance"] * 2 + ["motion"] * 2
+        for row, stage in zip(result.history, stages, strict=False):
+            assert {f"{stage}_train_loss", f"{stage}_val_accuracy"} <= set(row)
+        assert [("train_loss" in row, "val_loss" in row) for row in result.history[4:]] == (
+            [(False, True)] if way == "score" else [(True, True)] * 2
+        )
+        assert result.metrics["val_accuracy"] in [row["val_accuracy"] for row in result.history[4:]]
+        assert {f"{name}.png" for name in ("appearance", "motion")} <= {p.name for p in (tmp_path / way).iterdir()}
+    same = [
+        torch.equal(found["score"][k], v)
+        for k, v in found["feature"].items()
+        if ".linear." not in k and ".fc." not in k
+    ]
+    assert all(same) and len(same) > 20
+    assert any(not torch.equal(found["score"][k], v) for k, v in found["feature"].items())
 
 
 def test_training_begins_with_published_weights(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 next step that Iqbal names): one network for appearance, one for stacked optical flow, fused by scores or features.
 
 In: clip uint8 or float 0..255 [B, S, C, T, H, W]; with two networks the last `flow` channels are optical flow. Out:
-logits [B, N]. Parameters: those of the networks. Deviations: both are trained together, on the fused loss; the flow of
-frame t is stacked with that of the frames before it, not after it, so that a stream needs no look-ahead.
+logits [B, N]. Parameters: those of the networks. Deviations: features are fused by a linear layer, not an SVM; the flow
+of frame t is stacked with that of the frames before it, not after it, so that a stream needs no look-ahead.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
@@ -61,6 +62,22 @@ class Stack(nn.Module):
         return self.network(stacked(clip, self.frames), lengths)
 
 
+class Stream(nn.Module):
+    """One network of a TwoStream by itself, on its own channels of a clip."""
+
+    def __init__(self, network: nn.Module, channels: slice) -> None:
+        super().__init__()
+        self.network: Any = network
+        self.channels = channels
+
+    def forward(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return self.network(clip[:, :, self.channels], lengths)
+
+    def forward_windows(self, clip: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        windows: tuple[Tensor, Tensor] = self.network.forward_windows(clip[:, :, self.channels], lengths)
+        return windows
+
+
 class TwoStream(nn.Module):
     """Score fusion: the mean of both networks' probabilities. Feature fusion: one linear layer on the concatenated
     features, which is the sum of the two networks' last layers.
@@ -72,6 +89,11 @@ class TwoStream(nn.Module):
         self.motion: Any = motion
         self.fusion, self.flow = fusion, flow
         self.window = self.appearance.window
+
+    def streams(self) -> Iterator[tuple[str, Stream]]:
+        """The two networks by name, which are trained separately before they are fused."""
+        yield "appearance", Stream(self.appearance, slice(None, -self.flow))
+        yield "motion", Stream(self.motion, slice(-self.flow, None))
 
     def reset_classifier(self, classes: int) -> None:
         """Replaces the last layers with new, untrained ones for `classes` classes."""

@@ -14,10 +14,11 @@ from gesta.clips.cache import default_root
 from gesta.clips.transform import Transform
 from gesta.models.recurrent import ChunkNet, RecurrentNet
 from gesta.models.start import start_from
+from gesta.models.two_stream import TwoStream
 from gesta.models.weights import WeightsError
 from gesta.outside import told
 from gesta.schema import GestaError
-from gesta.tasks.clips.baselines import accuracy_of
+from gesta.tasks.clips.baselines import accuracy_of, loss_of
 from gesta.tasks.clips.continuous import ChunkLearner, check
 from gesta.tasks.clips.data import ClipSet
 from gesta.tasks.clips.distil import DistillationTargets, Teacher, targets_of
@@ -74,8 +75,9 @@ def trained(job: Job) -> Learned:
         take_means(network, job.data.train)
         if len(job.data.val):
             metrics["val_accuracy"] = accuracy_of(network, job.data.val)
-    if rank == 0:
-        draw_history(history, job.run.out / FIGURE, job.recipe.name)
+    shown = [row for row in history if "train_loss" in row]
+    if rank == 0 and shown:
+        draw_history(shown, job.run.out / FIGURE, job.recipe.name)
     return Learned(network, job.recipe, job.labels, metrics, history, job.transform, rank)
 
 
@@ -97,14 +99,39 @@ def _train(job: Job) -> tuple[nn.Module, list[Row], Row, int]:
     if distillation is not None and distillation.settings.mode == "soft_then_hard":
         _learn_softly(job, network, distillation, frozen)
         distillation = None
+    given = {"over": training.loss_over, "distillation": distillation}
+    if isinstance(network, TwoStream) and warm is None:
+        return network, *_train_streams(job, network, given)
     stage = _stage(job, "training", 1, "train", training.epochs)
-    history, best, rank = run_stage(
-        stage,
-        network,
-        job.data,
-        _learner(job, network, over=training.loss_over, frozen=frozen, distillation=distillation),
-    )
-    return network, history, best, rank
+    learner = _learner(job, network, frozen=frozen, **given)
+    return network, *run_stage(stage, network, job.data, learner)
+
+
+def _train_streams(job: Job, network: TwoStream, given: dict[str, Any]) -> tuple[list[Row], Row, int]:
+    """Trains each stream by itself, to its own best epoch, then the last layers together if features are fused.
+
+    Returns (history, best row, rank); a stream's losses and accuracies have its name.
+    """
+    epochs, rows = int(job.recipe.training.epochs), list[Row]()
+    for number, (name, stream) in enumerate(network.streams(), 3):
+        stage = _stage(job, name, number, name, epochs)
+        own, best, rank = run_stage(stage, stream, job.data, _learner(job, stream, **given))
+        rows += [{f"{name}_{k}" if k.startswith(("train_", "val_")) else k: v for k, v in row.items()} for row in own]
+        if rank == 0:
+            draw_history(own, job.run.out / f"{name}.png", f"{job.recipe.name}, {name}")
+    if network.fusion == "score":
+        fused = {"epoch": best["epoch"], "seconds": 0.0, **_measured(network, job.data.val)}
+        return [*rows, fused], fused, rank
+    frozen = freeze(network, "all")
+    stage = _stage(job, "training", 1, "fusion", epochs)
+    history, best, rank = run_stage(stage, network, job.data, _learner(job, network, frozen=frozen, **given))
+    network.requires_grad_(True)
+    return [*rows, *history], best, rank
+
+
+def _measured(network: nn.Module, clips: ClipSet) -> Row:
+    """Returns the accuracy and loss on the validation clips, if there are any."""
+    return {"val_accuracy": accuracy_of(network, clips), "val_loss": loss_of(network, clips)} if len(clips) else {}
 
 
 def _fresh(recipe: ClipRecipe, transform: Transform, classes: int) -> nn.Module:
