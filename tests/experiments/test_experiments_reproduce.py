@@ -11,6 +11,7 @@ from people import write_set
 from gesta.experiments import catalog, tables
 from gesta.experiments.clip_tables import ClipTable, draw_curves
 from gesta.experiments.table import Wanted
+from gesta.files import write_json
 from gesta.schema import GestaError, Listing, Resource, Sample
 from gesta.sources.catalog import read
 from gesta.tasks.base import Parts
@@ -95,6 +96,29 @@ def test_test_people_never_train(tmp_path):
 def test_what_cannot_be_planned_is_explained(tmp_path, changes, says):
     with pytest.raises(GestaError, match=says):
         planned(tmp_path, **changes)
+
+
+def test_single_rows_can_be_trained_and_what_is_done_stays(tmp_path):
+    whole = planned(tmp_path, "mullick/table-3.1", seeds=2)
+    part = whole.only(["HAND", "both"])
+    assert [line.label for line in part.lines] == ["only hand"] * 2 + ["both"] * 2 and part.cost.startswith(
+        "2 rows x 2"
+    )
+    done = whole.lines[2].job  # the upper body, seed 0
+    write_json(done.result, {"key": done.key, "seconds": 1.0})
+    assert [line.label for line in whole.only(["hand"]).lines] == ["only hand"] * 2 + ["only upper body"]
+    with pytest.raises(
+        GestaError, match=r"--row face: no row has this in its name\. Rows: only hand; only upper body; b"
+    ):
+        whole.only(["hand", "face"])
+
+
+@pytest.mark.parametrize("name", [name for name in tables.every() if name != "gesta/actions"])  # it has no such rows
+def test_rows_that_were_not_trained_are_empty(name):
+    one = tables.find(name)
+    found = {**document(one.rows({})), **one.facts()}
+    assert name in one.markdown({**found, "name": name}) and "nan" not in one.markdown(found)
+    assert one.text({**found, "files": {}}).row_count == len(found["rows"])
 
 
 def test_data_without_a_test_part_are_refused(tmp_path):

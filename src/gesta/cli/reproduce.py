@@ -23,7 +23,7 @@ from gesta.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rich.table import Table
 
@@ -46,6 +46,12 @@ Seeds = Annotated[
         min=1,
     ),
 ]
+Rows = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--row", metavar="WORDS", help="Train only the rows with these words in their name. Repeatable. (default: all)"
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for data, results, table and figure.")]
 
 
@@ -54,6 +60,7 @@ def reproduce(
     data: Data = None,
     scale: Scale = "quick",
     seeds: Seeds = None,
+    rows: Rows = None,
     out: Out = Path("runs/reproduce"),
     sets: SetOption = None,
     workers: WorkersOption = 2,
@@ -70,6 +77,7 @@ def reproduce(
     Examples:
       gesta reproduce list
       gesta reproduce mullick/table-3.2
+      gesta reproduce kazakos/table-4.3 --row Net9
     """
     need("train", "torch", "lightning", "matplotlib", "scipy", "h5py")
     from gesta.experiments import tables
@@ -82,19 +90,20 @@ def reproduce(
     experiment = tables.find(name)
     with jobs_in(out, cluster, "reproduce") as made:
         count = workers if made is None else made.workers
-        document = _reproduced(experiment, Wanted(out, scale, seeds, data, layout, sets or (), count, device))
+        document = _reproduced(experiment, Wanted(out, scale, seeds, data, layout, sets or (), count, device), rows)
     emit({**document, "scale": scale}, experiment.text(document), json)
 
 
-def _reproduced(experiment: Experiment, wanted: Wanted) -> dict[str, Any]:
-    """Says what it costs, and does it. Raises GestaError."""
+def _reproduced(experiment: Experiment, wanted: Wanted, rows: Sequence[str] | None) -> dict[str, Any]:
+    """Says what it costs, and does it, for all rows or these. Raises GestaError."""
     name, data = experiment.name, wanted.data
     experiment.scale_of(wanted)
     if data is not None:
         existing(data, "data folder")
-    elif estimate := experiment.estimate(wanted):
+    elif not rows and (estimate := experiment.estimate(wanted)):
         console.print(f"{name}: {estimate}", highlight=False)
     planned = experiment.plan(*experiment.data(wanted), wanted)
+    planned = planned.only(rows) if rows else planned
     console.print(f"{name}: {planned.cost}.\n{planned.note}", highlight=False, markup=False)
 
     def told(job: Any, result: Mapping[str, Any]) -> None:

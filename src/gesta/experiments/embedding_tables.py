@@ -106,7 +106,7 @@ class EmbeddingTables(Experiment):
         }
 
     def headings_of(self, document: Mapping[str, Any]) -> Sequence[str]:
-        names = document["rows"][0]["tests"]
+        names: Mapping[str, Any] = next((row["tests"] for row in document["rows"] if row["tests"]), {})
         tests = [f"{name} ({test['covered']} of {test['total']})" for name, test in names.items()]
         return ("vectors", "loss", *tests, "words/s")
 

@@ -113,7 +113,7 @@ class ImageTable(Experiment):
         files = {}
         for pair in self.table.pairs if self.table.figure else ():
             path = folder / f"{pair.label.lower().replace(' ', '-')}.png"
-            first = {name: _first(results[f"{pair.label} by {o}"]) for o, name in OPTIMIZERS.items()}
+            first = {name: _first(results.get(f"{pair.label} by {o}", ())) for o, name in OPTIMIZERS.items()}
             drawn = {name: one for name, one in first.items() if one is not None}
             if drawn:
                 draw(drawn, path, f"{pair.label}, {self.table.title}")
