@@ -35,8 +35,6 @@ def test_a_block_that_ends_well_finishes_its_queue():
 KILLED = """
 import sys, time, typer
 from gesta.cli import ending
-import pytest
-
 from gesta.threads import Threads
 begun = []
 def task():

@@ -47,13 +47,6 @@ def test_features_of_a_frame_do_not_know_the_others() -> None:
     np.testing.assert_allclose(frame_features(network, pixels[2:3])[0], whole[2], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.integration
-def test_single_rows(tmp_path: Path) -> None:
-    plan = PeopleTable("gesta/actions", TABLE).plan(read(write_set(tmp_path)), "Tiny.", Wanted(tmp_path, seeds=1))
-    label = TABLE.rows[3].label
-    assert list(plan.only([label.upper()]).options) == [label]
-
-
 @pytest.mark.slow
 def test_a_clip_line_and_a_line_of_stored_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))

@@ -106,7 +106,10 @@ def test_single_rows_can_be_trained_and_what_is_done_stays(tmp_path):
     )
     done = whole.lines[2].job  # the upper body, seed 0
     write_json(done.result, {"key": done.key, "seconds": 1.0})
-    assert [line.label for line in whole.only(["hand"]).lines] == ["only hand"] * 2 + ["only upper body"]
+    assert [line.label for line in whole.only(["hand"]).lines] == ["only hand"] * 2  # one seed is not all of a row
+    again = whole.lines[3].job
+    write_json(again.result, {"key": again.key, "seconds": 1.0})
+    assert [line.label for line in whole.only(["hand"]).lines] == ["only hand"] * 2 + ["only upper body"] * 2
     with pytest.raises(
         GestaError, match=r"--row face: no row has this in its name\. Rows: only hand; only upper body; b"
     ):

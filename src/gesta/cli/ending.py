@@ -78,6 +78,8 @@ def _run(app: Callable[[], object]) -> None:
     """The command (which ends in SystemExit), and what it printed out of the buffer."""
     try:
         app()
+    except (GestaError, OSError):
+        raise  # also where the end after Ctrl-C fails, as on a full disk
     except (KeyboardInterrupt, Exception) as error:
         if not _from_interrupt(error):
             raise

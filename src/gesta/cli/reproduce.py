@@ -49,7 +49,9 @@ Seeds = Annotated[
 Rows = Annotated[
     list[str] | None,
     typer.Option(
-        "--row", metavar="WORDS", help="Train only the rows with these words in their name. Repeatable. (default: all)"
+        "--row",
+        metavar="WORDS",
+        help="Train only rows with these words in their name, and what they start from. Repeatable. (default: all)",
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for data, results, table and figure.")]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from gesta.experiments.crossval import Folding, crossval
 from gesta.experiments.frame_features import stored_job
 from gesta.experiments.parallel import Job, Progress, Told, Workers
 from gesta.experiments.people_catalog import LeaveOutRow, LeaveOutTable
-from gesta.experiments.table import SEEDS, Experiment, Wanted, matching
+from gesta.experiments.table import SEEDS, Experiment, Wanted
 from gesta.experiments.trial import trial_job
 from gesta.recipes import Recipe, RecipeError
 from gesta.schema import GestaError, Listing
@@ -31,17 +31,17 @@ from gesta.words import counted
 
 @dataclass(frozen=True)
 class Plan:
-    """Cross-validations of the rows, one after another. `options`: row's label -> the recipes to choose from."""
+    """Cross-validations of the rows, one after another."""
 
     listing: Listing
-    options: Mapping[str, dict[str, Recipe]]
+    options: list[dict[str, Recipe]]
     note: str
     cost: str
     wanted: Wanted
 
-    def only(self, rows: Sequence[str]) -> Plan:
-        """The plan for the rows whose label has one of these words. Raises GestaError (usage) for words in no label."""
-        return replace(self, options={label: self.options[label] for label in matching(self.options, rows)})
+    def only(self, rows: Sequence[str]) -> Plan:  # noqa: ARG002
+        """Raises GestaError (usage): a row of this table is one cross-validation."""
+        raise GestaError("--row is not for this table: cross-validate that recipe alone (gesta crossval).", usage=True)
 
 
 class PeopleTable(Experiment):
@@ -63,17 +63,15 @@ class PeopleTable(Experiment):
         count = trainings(self.table, people, seeds)
         cost = f"{people} people, {counted(count, 'training run')}, including those for choosing"
         told = f"{note}, each of {people} people held out once, seeds 0 to {seeds - 1}."
-        return Plan(data, {row.label: recipes_of(row, wanted.sets) for row in self.table.rows}, told, cost, wanted)
+        return Plan(data, [recipes_of(row, wanted.sets) for row in self.table.rows], told, cost, wanted)
 
     def run(self, plan: Any, out: Path, progress: Progress | None = None, told: Told | None = None) -> dict[str, Any]:
         folder, wanted = self.folder(out), plan.wanted
         folding, workers = Folding(seeds=wanted.seeds or SEEDS), Workers(wanted.workers, wanted.device, progress, told)
         task, rows = catalog.find(catalog.DEFAULT), []
-        for number, row in enumerate(self.table.rows, 1):
-            if row.label not in plan.options:
-                continue
+        for number, (row, recipes) in enumerate(zip(self.table.rows, plan.options, strict=True), 1):
             place, job = folder / f"line-{number}", _job(row, folder)
-            found = crossval(task, plan.listing, plan.options[row.label], place, folding, workers, job)
+            found = crossval(task, plan.listing, recipes, place, folding, workers, job)
             rows.append(self.line(row, [found]))
             document = self.write({"note": plan.note, "rows": rows}, out)
         return document

@@ -83,12 +83,17 @@ class Plan:
         return [line for line in self.trainings.values() if line.job.finished() is None]
 
     def only(self, rows: Sequence[str]) -> Plan:
-        """The plan without the lines that are not done and whose label has none of these words. Earlier steps stay.
+        """The plan for the rows whose label has one of these words, and for those that are done. Earlier steps stay.
 
         Raises GestaError (usage) for words that are in no label.
         """
-        kept = matching((line.label for line in self.lines), rows)
-        lines = tuple(line for line in self.lines if line.label in kept or line.job.finished() is not None)
+        labels = list(dict.fromkeys(line.label for line in self.lines))
+        for words in rows:
+            if not any(words.lower() in label.lower() for label in labels):
+                raise GestaError(f"--row {words}: no row has this in its name. Rows: {'; '.join(labels)}.", usage=True)
+        open_rows = {line.label for line in self.lines if line.job.finished() is None}
+        kept = {label for label in labels if any(words.lower() in label.lower() for words in rows)}
+        lines = tuple(line for line in self.lines if line.label in kept or line.label not in open_rows)
         return replace(self, steps=(*self.steps[:-1], lines))
 
     @property
@@ -105,15 +110,6 @@ class Plan:
         return (
             f"{counted(lines, 'row')} x {counted(seeds, 'seed')}: {done}; the others take about {self.minutes:.0f} min"
         )
-
-
-def matching(labels: Iterable[str], rows: Sequence[str]) -> list[str]:
-    """Returns the labels that have one of these words. Raises GestaError (usage) for words that are in none."""
-    known = list(dict.fromkeys(labels))
-    for words in rows:
-        if not any(words.lower() in label.lower() for label in known):
-            raise GestaError(f"--row {words}: no row has this in its name. Rows: {'; '.join(known)}.", usage=True)
-    return [label for label in known if any(words.lower() in label.lower() for words in rows)]
 
 
 def runs_line(count: int, minutes: float) -> str:

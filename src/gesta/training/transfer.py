@@ -150,6 +150,19 @@ def by_rate(network: nn.Module, settings: TrainingSettings) -> list[dict[str, An
     return [{"params": found, "lr": settings.learning_rate * rate} for rate, found in groups.items() if found]
 
 
+def stream_settings(network: TwoStream, stream: str, settings: TrainingSettings) -> TrainingSettings:
+    """Returns the settings for training one stream by itself: the rates of its own layers, named without the stream.
+
+    Raises GestaError (usage) for an unknown layer of either stream.
+    """
+    there = layers(network)
+    known = [*there, *_streams(network, there)]
+    given = {_known(name, known, "training.rates"): rate for name, rate in (settings.rates or {}).items()}
+    own = {layer: given.get(layer, given.get(stream)) for layer in there if layer.startswith(f"{stream}.")}
+    rates = {layer.partition(".")[2]: rate for layer, rate in own.items() if rate is not None}
+    return settings.model_copy(update={"rates": rates or None})
+
+
 def _known(name: str, there: Sequence[str], option: str) -> str:
     """Returns a layer's name without `network`. Raises GestaError (usage), listing the layers, if it does not exist."""
     if _unwrapped(name) in there:

@@ -123,12 +123,6 @@ def accuracy_of(network: nn.Module, clips: ClipSet) -> float:
     return comparison({NETWORK: answers_of(network, clips)}, clips.samples, clips.labels, where="").accuracies[NETWORK]
 
 
-def loss_of(network: nn.Module, clips: ClipSet) -> float:
-    """Returns the network's mean cross-entropy on the clips."""
-    given = answers_of(network, clips)[range(len(clips)), [clips.labels.index(str(s.label)) for s in clips.samples]]
-    return float(-np.log(np.maximum(given, np.finfo(np.float32).tiny)).mean())
-
-
 def held_out(samples: Sequence[Sample], folds: int) -> list[Fold]:
     """Returns at most `folds` pairs of indices (training, held out): by person, or every n-th clip of each class.
 

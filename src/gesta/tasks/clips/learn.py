@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,13 +13,14 @@ from torch import nn
 
 from gesta.clips.cache import default_root
 from gesta.clips.transform import Transform
+from gesta.files import write_whole
 from gesta.models.recurrent import ChunkNet, RecurrentNet
 from gesta.models.start import start_from
 from gesta.models.two_stream import TwoStream
 from gesta.models.weights import WeightsError
 from gesta.outside import told
 from gesta.schema import GestaError
-from gesta.tasks.clips.baselines import accuracy_of, loss_of
+from gesta.tasks.clips.baselines import accuracy_of
 from gesta.tasks.clips.continuous import ChunkLearner, check
 from gesta.tasks.clips.data import ClipSet
 from gesta.tasks.clips.distil import DistillationTargets, Teacher, targets_of
@@ -31,9 +33,10 @@ from gesta.training.classify import BEST_BY
 from gesta.training.data import TrainingData
 from gesta.training.figure import FIGURE, draw_history
 from gesta.training.learner import LearnerFor, Row
+from gesta.training.machine import accelerator_of
 from gesta.training.run import Run
 from gesta.training.stage import Stage, run_stage
-from gesta.training.transfer import freeze
+from gesta.training.transfer import freeze, stream_settings
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,11 @@ def trained(job: Job) -> Learned:
         take_means(network, job.data.train)
         if len(job.data.val):
             metrics["val_accuracy"] = accuracy_of(network, job.data.val)
-    shown = [row for row in history if "train_loss" in row]
+    shown = [row for row in history if "train_loss" in row]  # of a network, not of a stream by itself
     if rank == 0 and shown:
         draw_history(shown, job.run.out / FIGURE, job.recipe.name)
+    elif rank == 0:
+        (job.run.out / FIGURE).unlink(missing_ok=True)  # an earlier training's
     return Learned(network, job.recipe, job.labels, metrics, history, job.transform, rank)
 
 
@@ -96,11 +101,12 @@ def _train(job: Job) -> tuple[nn.Module, list[Row], Row, int]:
         frozen = _pretrain(job, network) or frozen
     assert isinstance(training.epochs, int)
     distillation = targets_of(job.recipe.distillation, job.teachers, job.labels)
-    if distillation is not None and distillation.settings.mode == "soft_then_hard":
+    softly = distillation is not None and distillation.settings.mode == "soft_then_hard"
+    if distillation is not None and softly:
         _learn_softly(job, network, distillation, frozen)
         distillation = None
     given = {"over": training.loss_over, "distillation": distillation}
-    if isinstance(network, TwoStream) and warm is None:
+    if isinstance(network, TwoStream) and warm is None and not softly:
         return network, *_train_streams(job, network, given)
     stage = _stage(job, "training", 1, "train", training.epochs)
     learner = _learner(job, network, frozen=frozen, **given)
@@ -112,26 +118,60 @@ def _train_streams(job: Job, network: TwoStream, given: dict[str, Any]) -> tuple
 
     Returns (history, best row, rank); a stream's losses and accuracies have its name.
     """
-    epochs, rows = int(job.recipe.training.epochs), list[Row]()
+    training = job.recipe.training
+    own = {name: stream_settings(network, name, training) for name, _ in network.streams()}
+    epochs, rows, streams = int(training.epochs), list[Row](), Row()
     for number, (name, stream) in enumerate(network.streams(), 3):
         stage = _stage(job, name, number, name, epochs)
-        own, best, rank = run_stage(stage, stream, job.data, _learner(job, stream, **given))
-        rows += [{f"{name}_{k}" if k.startswith(("train_", "val_")) else k: v for k, v in row.items()} for row in own]
+        history, best, rank = run_stage(stage, stream, job.data, _learner(job, stream, settings=own[name], **given))
+        rows += [_named(row, name) for row in history]
+        streams |= _named({k: v for k, v in best.items() if k.startswith(("train_", "val_"))}, name)
         if rank == 0:
-            draw_history(own, job.run.out / f"{name}.png", f"{job.recipe.name}, {name}")
+            draw_history(history, job.run.out / f"{name}.png", f"{job.recipe.name}, {name}")
     if network.fusion == "score":
-        fused = {"epoch": best["epoch"], "seconds": 0.0, **_measured(network, job.data.val)}
-        return [*rows, fused], fused, rank
+        row = {"epoch": 0, "seconds": 0.0, **_measured(job, network, _learner(job, network, **given))}
+        return [*rows, row], streams | row, rank
+    _forget_fusion_of_others(job.run)
     frozen = freeze(network, "all")
     stage = _stage(job, "training", 1, "fusion", epochs)
     history, best, rank = run_stage(stage, network, job.data, _learner(job, network, frozen=frozen, **given))
     network.requires_grad_(True)
-    return [*rows, *history], best, rank
+    return [*rows, *history], streams | best, rank
 
 
-def _measured(network: nn.Module, clips: ClipSet) -> Row:
-    """Returns the accuracy and loss on the validation clips, if there are any."""
-    return {"val_accuracy": accuracy_of(network, clips), "val_loss": loss_of(network, clips)} if len(clips) else {}
+def _named(row: Row, stream: str) -> Row:
+    return {f"{stream}_{k}" if k.startswith(("train_", "val_", "test_")) else k: v for k, v in row.items()}
+
+
+def _measured(job: Job, network: nn.Module, learner_for: LearnerFor) -> Row:
+    """Returns the accuracy and loss on the validation part, if there is one."""
+    if not len(job.data.val):
+        return {}
+    device, learner = accelerator_of(job.run.device), learner_for(1)
+    learner.to(device).eval()
+    with torch.inference_mode():
+        for batch in job.data.val_dataloader()[0]:
+            learner.validate({name: value.to(learner.device) for name, value in batch.items()})
+    loss, right, count = learner.sums["val"].tolist()
+    network.cpu()
+    return {"val_loss": loss / count, "val_accuracy": right / count}
+
+
+def _forget_fusion_of_others(run: Run) -> None:
+    """Removes what was trained on streams that have been trained on since, or together with them by an old version."""
+    folder = run.out / "checkpoints"
+    now = hashlib.sha256(
+        b"".join(
+            file.read_bytes()
+            for file in sorted(folder.glob("*-best.safetensors"))
+            if not file.name.startswith("training")
+        )
+    ).hexdigest()
+    mark = folder / "fused_streams.txt"
+    if not mark.exists() or mark.read_text() != now:
+        for name in ("training.ckpt", "training-best.safetensors"):
+            (folder / name).unlink(missing_ok=True)
+        write_whole(mark, now.encode())
 
 
 def _fresh(recipe: ClipRecipe, transform: Transform, classes: int) -> nn.Module:
@@ -214,15 +254,15 @@ def _pretrain(job: Job, network: nn.Module) -> nn.Module | None:
     return network.encoder
 
 
-def _learner(job: Job, network: nn.Module, **given: Any) -> LearnerFor:
-    continuous = job.recipe.continuous
+def _learner(job: Job, network: nn.Module, *, settings: Any = None, **given: Any) -> LearnerFor:
+    continuous, training = job.recipe.continuous, settings or job.recipe.training
     if continuous is not None:
-        frozen, training = given["frozen"], job.recipe.training
+        frozen = given["frozen"]
         return lambda steps: ChunkLearner(
             network, training, steps=steps, frozen=frozen, smoothness=continuous.smoothness
         )
     alone = job.recipe.augmentation.modality_dropout
-    return lambda steps: ClassifyClips(network, job.recipe.training, steps=steps, alone=alone, **given)
+    return lambda steps: ClassifyClips(network, training, steps=steps, alone=alone, **given)
 
 
 def _stage(job: Job, name: str, number: int, title: str, epochs: int) -> Stage:
@@ -237,5 +277,6 @@ def _stage(job: Job, name: str, number: int, title: str, epochs: int) -> Stage:
 
 def _metrics(best: dict[str, float], history: list[dict[str, float]], data: TrainingData) -> dict[str, Any]:
     """Returns the training metrics for the manifest."""
-    values = {k: v for k, v in best.items() if k.startswith(("val_", "train_"))}
-    return {**values, "best_epoch": int(best["epoch"]), "epochs": len(history), "val_clips": len(data.val)}
+    values = {k: v for k, v in best.items() if k.startswith(("val_", "train_", "appearance_", "motion_"))}
+    epochs = max(int(row["epoch"]) for row in history)
+    return {**values, "best_epoch": int(best["epoch"]), "epochs": epochs, "val_clips": len(data.val)}
