@@ -134,6 +134,17 @@ def test_a_column_for_the_detector_only_if_a_row_has_one() -> None:
             assert (first[at - 1], first[at], last[at]) == ("42.00", "-", wanted)
 
 
+@pytest.mark.integration
+def test_the_row_with_a_detector_measures_it(
+    listing: HandListing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
+    first, *_, last = plan("kazakos/next-steps", listing, tmp_path).lines
+    found, plain = run_trial(**last.job.arguments), run_trial(**first.job.arguments)
+    assert found["detector_mm"] not in (None, found["nearest_mm"]) and plain["detector_mm"] is None
+    assert found["mean_error_mm"] == plain["mean_error_mm"]  # around the annotated center
+
+
 def test_published_predictions_stand_beside_in_the_figure(
     listing: HandListing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

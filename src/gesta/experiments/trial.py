@@ -64,7 +64,8 @@ def run_trial(
 ) -> dict[str, Any]:
     """Trains (resuming if interrupted), measures on the split "test", and removes the training folder.
 
-    `options`: `keep` keeps the folder; `may_diverge` turns a non-finite loss into a result with only `diverged`;
+    `options`: `whole` trains also what is not part of the quality, as a hand detector; `keep` keeps the folder;
+    `may_diverge` turns a non-finite loss into a result with only `diverged`;
     `followed` adds the test part's accuracy after every epoch to the history, for tasks that can. Test
     samples of classes missing in the training part count as errors. Returns the task's quality under its name, n,
     errors and ids (for tasks with classes), parameters, validation, history, notes, skipped, seconds, and anything else
@@ -76,7 +77,7 @@ def run_trial(
     followed = bool(options.get("followed"))
     run = Run(folder, seed, resume=True, device=device, progress=False, followed=followed)
     try:
-        fitted = kind.fit(parts, recipe, run, start, light=True)
+        fitted = kind.fit(parts, recipe, run, start, light=not options.get("whole"))
     except LossNotFinite as error:
         if not options.get("may_diverge"):
             raise

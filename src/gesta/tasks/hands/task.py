@@ -95,7 +95,7 @@ class HandTask:
         light: bool = False,
         **_: Any,
     ) -> Fitted:
-        """`light`: without the hand detector, which tuning does not measure."""
+        """`light`: without the hand detector, which most experiments do not measure."""
         from gesta.tasks.hands.fit import fit
 
         assert isinstance(parts.listing, HandListing)
