@@ -97,9 +97,7 @@ class HandTable(Experiment):
             for seed in range(self.seeds_of(wanted)):
                 known = TASK.split(data, seed, recipe.model_dump())
                 title, folder = f"{row.label}, seed {seed}", wanted.out / "rows"
-                more: dict[str, Any] = (
-                    {"whole": True} if "detector=true" in row.overrides else {}
-                )  # else nobody looks at the detector
+                more: dict[str, Any] = {"whole": True} if "detector=true" in row.overrides else {}  # else not measured
                 job = trial_job(title, known, recipe, folder, seed, wanted.device, may_diverge=True, **more)
                 lines.append(Line(row.label, job, row.cost))
         counts = ", ".join(f"{split} {len(parts.of(split))}" for split in ("train", "val", "test"))
