@@ -139,9 +139,7 @@ def by_rate(network: nn.Module, settings: TrainingSettings) -> list[dict[str, An
     Raises GestaError (usage) for an unknown layer.
     """
     there = layers(network)
-    streams = _streams(network, there)
-    known = [*there, *filter(None, streams)]
-    given = {_known(name, known, "training.rates"): rate for name, rate in (settings.rates or {}).items()}
+    streams, given = _streams(network, there), _rates(network, there, settings)
     of_stream = {layer: given.get(stream, 1.0) for stream, own in streams.items() for layer in own}
     groups: dict[float, list[nn.Parameter]] = {}
     for layer, names in there.items():
@@ -156,11 +154,16 @@ def stream_settings(network: TwoStream, stream: str, settings: TrainingSettings)
     Raises GestaError (usage) for an unknown layer of either stream.
     """
     there = layers(network)
-    known = [*there, *_streams(network, there)]
-    given = {_known(name, known, "training.rates"): rate for name, rate in (settings.rates or {}).items()}
+    given = _rates(network, there, settings)
     own = {layer: given.get(layer, given.get(stream)) for layer in there if layer.startswith(f"{stream}.")}
     rates = {layer.partition(".")[2]: rate for layer, rate in own.items() if rate is not None}
     return settings.model_copy(update={"rates": rates or None})
+
+
+def _rates(network: nn.Module, there: dict[str, list[str]], settings: TrainingSettings) -> dict[str, float]:
+    """Maps the layers and streams that `settings.rates` names to their rates. Raises GestaError (usage)."""
+    known = [*there, *filter(None, _streams(network, there))]
+    return {_known(name, known, "training.rates"): rate for name, rate in (settings.rates or {}).items()}
 
 
 def _known(name: str, there: Sequence[str], option: str) -> str:

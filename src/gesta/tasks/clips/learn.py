@@ -131,7 +131,7 @@ def _train_streams(job: Job, network: TwoStream, given: dict[str, Any]) -> tuple
     if network.fusion == "score":
         row = {"epoch": 0, "seconds": 0.0, **_measured(job, network, _learner(job, network, **given))}
         return [*rows, row], streams | row, rank
-    _forget_fusion_of_others(job.run)
+    _forget_other_fusion(job.run, list(own))
     frozen = freeze(network, "all")
     stage = _stage(job, "training", 1, "fusion", epochs)
     history, best, rank = run_stage(stage, network, job.data, _learner(job, network, frozen=frozen, **given))
@@ -157,17 +157,11 @@ def _measured(job: Job, network: nn.Module, learner_for: LearnerFor) -> Row:
     return {"val_loss": loss / count, "val_accuracy": right / count}
 
 
-def _forget_fusion_of_others(run: Run) -> None:
+def _forget_other_fusion(run: Run, streams: Sequence[str]) -> None:
     """Removes what was trained on streams that have been trained on since, or together with them by an old version."""
     folder = run.out / "checkpoints"
-    now = hashlib.sha256(
-        b"".join(
-            file.read_bytes()
-            for file in sorted(folder.glob("*-best.safetensors"))
-            if not file.name.startswith("training")
-        )
-    ).hexdigest()
-    mark = folder / "fused_streams.txt"
+    weights = [(folder / f"{name}-best.safetensors").read_bytes() for name in streams]
+    now, mark = hashlib.sha256(b"".join(weights)).hexdigest(), folder / "fused_streams.txt"
     if not mark.exists() or mark.read_text() != now:
         for name in ("training.ckpt", "training-best.safetensors"):
             (folder / name).unlink(missing_ok=True)
